@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+// One function per operation, each in its own bind_<op>.cpp; module.cpp calls them all.
+namespace fastsoft::bindings {
+
+void bind_parallel(pybind11::module_& module);
+void bind_symmetric_operator(pybind11::module_& module);
+
+}  // namespace fastsoft::bindings

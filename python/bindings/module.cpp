@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: MIT
+#include <pybind11/pybind11.h>
+
+#include <exception>
+
+#include "bindings.hpp"
+#include "fastsoft/core/error.hpp"
+
+namespace py = pybind11;
+
+PYBIND11_MODULE(FASTSOFT_MODULE_NAME, module) {
+    module.doc() = "Native operations of fastsoft on the CPU. Private: call them through the package.";
+    module.attr("__version__") = FASTSOFT_VERSION;
+    module.attr("isa_level") = FASTSOFT_ISA_LEVEL;
+
+    // pybind11 maps std::invalid_argument to ValueError and std::bad_alloc to MemoryError by itself.
+    py::register_local_exception_translator([](std::exception_ptr pointer) {
+        try {
+            if (pointer) {
+                std::rethrow_exception(pointer);
+            }
+        } catch (const fastsoft::type_error& error) {
+            py::set_error(PyExc_TypeError, error.what());
+        }
+    });
+
+    using namespace fastsoft::bindings;
+    bind_parallel(module);
+    bind_symmetric_operator(module);
+}

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: MIT
+"""fastsoft: soft layers of a photograph, and the operations they are made of.
+
+Public names are loaded when first used: importing the package loads neither SciPy nor torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+# Public name -> module that defines it. Kept sorted; tests/test_layout.py compares it with the stub below.
+_LAZY = {
+    "Cancelled": "errors",
+    "ConvergenceError": "errors",
+    "ImageReadError": "errors",
+    "OperatorSum": "operators",
+    "StencilMatrix": "operators",
+    "num_threads": "threads",
+    "set_num_threads": "threads",
+}
+
+__all__ = ["__version__", *_LAZY]  # noqa: PLE0604
+
+if TYPE_CHECKING:
+    from fastsoft.errors import Cancelled, ConvergenceError, ImageReadError
+    from fastsoft.operators import OperatorSum, StencilMatrix
+    from fastsoft.threads import num_threads, set_num_threads
+
+    __version__: str
+
+
+def __getattr__(name: str) -> object:
+    if name == "__version__":
+        from fastsoft._native import cpu
+
+        value: object = cpu.__version__
+    elif name in _LAZY:
+        value = getattr(importlib.import_module(f"fastsoft.{_LAZY[name]}"), name)
+    else:
+        raise AttributeError(f"module 'fastsoft' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

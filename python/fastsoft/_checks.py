@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: MIT
+"""Argument checks, in one message style: *argument must be this, got that*.
+
+Everything a public function refuses is refused here, before native code runs, so that all backends say the
+same words.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["FloatArray", "as_float_array", "check_choice", "check_image", "check_int", "check_number", "check_shape"]
+
+if TYPE_CHECKING:
+    FloatArray = NDArray[np.float32] | NDArray[np.float64]
+else:
+    FloatArray = np.ndarray
+
+# Pixel indices are int32 in sparse matrices.
+MAX_PIXELS = 2**31 - 1
+
+
+def as_float_array(value: Any, name: str) -> Any:
+    """Return `value` as a float32 or float64 NumPy array, viewing it in place where that is possible.
+
+    Torch CPU tensors are viewed. Integers, booleans and float16 are refused: their range is ambiguous (0..255 or
+    0..1?), and `fastsoft.to_float` converts images knowingly.
+    """
+    if type(value).__module__.partition(".")[0] == "torch":
+        if value.requires_grad:
+            raise TypeError(f"{name} requires grad: pass {name}.detach(), gradients do not flow through fastsoft")
+        if value.device.type != "cpu":
+            raise TypeError(f"{name} must be on the CPU, got a tensor on {value.device}")
+        value = value.numpy()
+    elif hasattr(value, "__cuda_array_interface__"):
+        raise TypeError(f"{name} must be on the CPU, got an array on a CUDA device")
+    array = np.asarray(value)
+    if array.dtype not in (np.float32, np.float64):
+        raise TypeError(
+            f"{name} must have dtype float32 or float64, got {array.dtype} (fastsoft.to_float converts images)"
+        )
+    if not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
+    return array
+
+
+def check_finite(array: Any, name: str) -> None:
+    """Raise ValueError if the array holds NaN or infinity."""
+    # The sum of finite numbers is finite but for overflow, so this scans once without a temporary in the common case.
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = array.sum(dtype=np.float64)
+    if not math.isfinite(total):
+        bad = int(array.size - np.count_nonzero(np.isfinite(array)))
+        if bad:
+            raise ValueError(f"{name} must be finite, got {bad} values that are NaN or infinite")
+
+
+def check_image(value: Any, name: str = "image", *, min_size: int = 1) -> Any:
+    """Check an RGB image: float array (H, W, 3), finite, within [0, 1]."""
+    image = as_float_array(value, name)
+    if image.ndim != 3 or image.shape[2] != 3:
+        raise ValueError(f"{name} must have shape (H, W, 3), got {image.shape}")
+    height, width, _ = image.shape
+    if height < min_size or width < min_size:
+        raise ValueError(f"{name} must be at least {min_size}x{min_size} pixels, got {height}x{width}")
+    if height * width > MAX_PIXELS:
+        raise ValueError(f"{name} must have at most {MAX_PIXELS} pixels, got {height}x{width}")
+    check_finite(image, name)
+    low, high = float(image.min()), float(image.max())
+    if low < 0.0 or high > 1.0:
+        raise ValueError(f"{name} must lie in [0, 1], got values in [{low:g}, {high:g}]")
+    return image
+
+
+def check_shape(array: Any, expected: tuple[int | str, ...], name: str) -> None:
+    """Check a shape in which strings are free extents, named in the message."""
+    fits = array.ndim == len(expected) and all(
+        isinstance(want, str) or want == got for want, got in zip(expected, array.shape, strict=True)
+    )
+    if not fits:
+        text = ", ".join(str(extent) for extent in expected)
+        raise ValueError(f"{name} must have shape ({text}), got {array.shape}")
+
+
+def check_int(value: Any, name: str, *, low: int | None = None, high: int | None = None) -> int:
+    """Check an integer (Python's or NumPy's, not a boolean or a float) and its inclusive range."""
+    try:
+        if isinstance(value, (bool, np.bool_)):
+            raise TypeError
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be an integer, got {value!r}") from None
+    if (low is not None and number < low) or (high is not None and number > high):
+        if low is None:
+            wanted = f"at most {high}"
+        else:
+            wanted = f"at least {low}" if high is None else f"in {low}..{high}"
+        raise ValueError(f"{name} must be {wanted}, got {number}")
+    return number
+
+
+def check_number(
+    value: Any, name: str, *, low: float | None = None, high: float | None = None, exclusive: bool = False
+) -> float:
+    """Check a finite real number and its range, inclusive unless `exclusive` (then the lower end is)."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} must be a number, got {value!r}") from None
+    too_low = low is not None and (number < low or (exclusive and number == low))
+    if not math.isfinite(number) or too_low or (high is not None and number > high):
+        bounds = []
+        if low is not None:
+            bounds.append(f"above {low:g}" if exclusive else f"at least {low:g}")
+        if high is not None:
+            bounds.append(f"at most {high:g}")
+        raise ValueError(f"{name} must be {' and '.join(bounds) or 'finite'}, got {number:g}")
+    return number
+
+
+def check_choice(value: Any, name: str, choices: tuple[str, ...]) -> str:
+    """Check one of a few strings."""
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}")
+    return str(value)

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: MIT
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+# Where golden arrays and photos lie; they are not part of the repository.
+SHARED = Path(os.environ.get("FASTSOFT_SHARED", Path(__file__).resolve().parents[2] / "shared"))
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(20181)
+
+
+@pytest.fixture(params=["float32", "float64"])
+def dtype(request: pytest.FixtureRequest) -> np.dtype:
+    return np.dtype(request.param)
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    if not SHARED.is_dir():
+        pytest.skip(f"the shared test data are not at {SHARED} (set FASTSOFT_SHARED)")
+    return SHARED
+
+
+GOLDEN_NAMES = ("docia-96", "docia-160", "bsds-113044")
+_golden_cache: dict[Path, dict[str, np.ndarray]] = {}
+
+
+@pytest.fixture(params=GOLDEN_NAMES)
+def golden(request: pytest.FixtureRequest, shared: Path) -> dict[str, np.ndarray]:
+    """Stage outputs of the authors' program on one picture, as a dict of arrays."""
+    path = shared / "golden" / f"{request.param}.npz"
+    if path not in _golden_cache:
+        with np.load(path) as archive:
+            _golden_cache[path] = {key: archive[key] for key in archive.files}
+    return _golden_cache[path]
+
+
+@pytest.fixture
+def threads():
+    """A function that sets the number of threads; the default returns afterwards."""
+    import fastsoft
+
+    yield fastsoft.set_num_threads
+    fastsoft.set_num_threads(0)
