@@ -86,8 +86,8 @@ void stencil_row(const StencilView<T>& stencil, const T* x, T* y, std::ptrdiff_t
     const T* const w2 = stencil.plane(2) + row * n_cols;
 #pragma GCC ivdep
     for (std::ptrdiff_t c = 2; c < n_cols - 2; ++c) {
-        y[c] = diagonal[c] * xs[c] + w1[c] * xs[c + 1] + w2[c] * xs[c + 2] + w1[c - 1] * xs[c - 1] +
-               w2[c - 2] * xs[c - 2];
+        y[c] =
+            diagonal[c] * xs[c] + w1[c] * xs[c + 1] + w2[c] * xs[c + 2] + w1[c - 1] * xs[c - 1] + w2[c - 2] * xs[c - 2];
     }
     for (int dr = 1; dr <= kStencilRadius; ++dr) {
         if (row + dr < n_rows) {
@@ -102,7 +102,8 @@ void stencil_row(const StencilView<T>& stencil, const T* x, T* y, std::ptrdiff_t
 template <class T>
 void stencil_apply(const StencilView<T>& stencil, const T* x, T* y, std::ptrdiff_t n_vectors) {
     const std::ptrdiff_t n = stencil.size();
-    const std::ptrdiff_t grain = std::max<std::ptrdiff_t>(1, kRowGrain / std::max<std::ptrdiff_t>(1, stencil.n_grid_cols));
+    const std::ptrdiff_t grain =
+        std::max<std::ptrdiff_t>(1, kRowGrain / std::max<std::ptrdiff_t>(1, stencil.n_grid_cols));
     parallel_for(stencil.n_grid_rows, grain, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
         for (std::ptrdiff_t row = begin; row < end; ++row) {
             for (std::ptrdiff_t v = 0; v < n_vectors; ++v) {

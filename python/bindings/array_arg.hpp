@@ -101,8 +101,8 @@ SymmetricOperator<T> symmetric_operator(const py::list& terms) {
         std::ptrdiff_t n = 0;
         if (py::isinstance<py::tuple>(term)) {
             const auto triple = py::reinterpret_borrow<py::tuple>(term);
-            result.csrs.push_back(csr_view<T>(triple[0].cast<py::array>(), triple[1].cast<py::array>(),
-                                              triple[2].cast<py::array>()));
+            result.csrs.push_back(
+                csr_view<T>(triple[0].cast<py::array>(), triple[1].cast<py::array>(), triple[2].cast<py::array>()));
             n = result.csrs.back().n_rows;
         } else {
             const auto array = py::reinterpret_borrow<py::array>(term);
@@ -112,8 +112,8 @@ SymmetricOperator<T> symmetric_operator(const py::list& terms) {
             result.stencils.push_back({stencil.data(), stencil.extent(1), stencil.extent(2)});
             n = result.stencils.back().size();
         }
-        FASTSOFT_EXPECTS(first || n == result.n, "the terms of an operator must have one size, got ", result.n,
-                         " and ", n);
+        FASTSOFT_EXPECTS(first || n == result.n, "the terms of an operator must have one size, got ", result.n, " and ",
+                         n);
         result.n = n;
         first = false;
     }

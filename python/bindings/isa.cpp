@@ -25,4 +25,6 @@ PyModuleDef definition = {PyModuleDef_HEAD_INIT, "_isa", nullptr, 0, methods, nu
 
 }  // namespace
 
-PyMODINIT_FUNC PyInit__isa() { return PyModule_Create(&definition); }
+PyMODINIT_FUNC PyInit__isa() {
+    return PyModule_Create(&definition);
+}

@@ -20,7 +20,7 @@ _LAZY = {
     "set_num_threads": "threads",
 }
 
-__all__ = ["__version__", *_LAZY]  # noqa: PLE0604
+__all__ = ["__version__", *_LAZY]
 
 if TYPE_CHECKING:
     from fastsoft.errors import Cancelled, ConvergenceError, ImageReadError

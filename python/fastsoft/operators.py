@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["OperatorSum", "StencilMatrix", "operator_terms"]
 
-# Row and column offset of each of the 13 planes; the order is fixed by cpp/include/fastsoft/core/symmetric_operator.hpp.
+# Row and column offset of each of the 13 planes, in the order of cpp/include/fastsoft/core/symmetric_operator.hpp.
 STENCIL_OFFSETS = (
     (0, 0), (0, 1), (0, 2),
     (1, -2), (1, -1), (1, 0), (1, 1), (1, 2),
@@ -146,6 +146,8 @@ class OperatorSum(_Operator):
     terms : iterable of StencilMatrix, OperatorSum or SciPy sparse matrix
         At least one; sparse matrices must be symmetric, which is not checked.
     """
+
+    terms: list[Any]
 
     def __init__(self, terms: Iterable[Any]) -> None:
         flat: list[Any] = []

@@ -26,9 +26,9 @@ template <class... Parts>
 }  // namespace fastsoft
 
 // Message parts are streamed one after another: state argument, expectation and finding.
-#define FASTSOFT_EXPECTS(condition, ...)                               \
-    do {                                                               \
-        if (!(condition)) {                                            \
-            ::fastsoft::detail::throw_invalid_argument(__VA_ARGS__);   \
-        }                                                              \
+#define FASTSOFT_EXPECTS(condition, ...)                             \
+    do {                                                             \
+        if (!(condition)) {                                          \
+            ::fastsoft::detail::throw_invalid_argument(__VA_ARGS__); \
+        }                                                            \
     } while (false)
