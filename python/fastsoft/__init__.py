@@ -15,6 +15,7 @@ _LAZY = {
     "ConvergenceError": "errors",
     "ImageReadError": "errors",
     "OperatorSum": "operators",
+    "SolverInfo": "ops.solver_info",
     "StencilMatrix": "operators",
     "num_threads": "threads",
     "set_num_threads": "threads",
@@ -25,6 +26,7 @@ __all__ = ["__version__", *_LAZY]
 if TYPE_CHECKING:
     from fastsoft.errors import Cancelled, ConvergenceError, ImageReadError
     from fastsoft.operators import OperatorSum, StencilMatrix
+    from fastsoft.ops.solver_info import SolverInfo
     from fastsoft.threads import num_threads, set_num_threads
 
     __version__: str
