@@ -18,13 +18,17 @@ _LAZY = {
     "SolverInfo": "ops.solver_info",
     "StencilMatrix": "operators",
     "num_threads": "threads",
+    "read_image": "image",
     "set_num_threads": "threads",
+    "to_float": "image",
+    "write_png": "image",
 }
 
 __all__ = ["__version__", *_LAZY]
 
 if TYPE_CHECKING:
     from fastsoft.errors import Cancelled, ConvergenceError, ImageReadError
+    from fastsoft.image import read_image, to_float, write_png
     from fastsoft.operators import OperatorSum, StencilMatrix
     from fastsoft.ops.solver_info import SolverInfo
     from fastsoft.threads import num_threads, set_num_threads
