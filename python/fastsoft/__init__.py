@@ -17,6 +17,7 @@ _LAZY = {
     "OperatorSum": "operators",
     "SolverInfo": "ops.solver_info",
     "StencilMatrix": "operators",
+    "image_gradient": "ops.image_gradient",
     "num_threads": "threads",
     "read_image": "image",
     "set_num_threads": "threads",
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from fastsoft.errors import Cancelled, ConvergenceError, ImageReadError
     from fastsoft.image import read_image, to_float, write_png
     from fastsoft.operators import OperatorSum, StencilMatrix
+    from fastsoft.ops.image_gradient import image_gradient
     from fastsoft.ops.solver_info import SolverInfo
     from fastsoft.threads import num_threads, set_num_threads
 
