@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Writes python/fastsoft/_cpu.pyi, the type stub of the native module, from the installed module itself.
 
-    python tools/generate_stubs.py          # write it
-    python tools/generate_stubs.py --check  # fail if it differs from what is committed
+Usage: python tools/generate_stubs.py [--check]
 """
 
 from __future__ import annotations

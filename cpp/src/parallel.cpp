@@ -3,18 +3,18 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 
 #include <atomic>
 #include <condition_variable>
-#include <cstdlib>
+#include <cstdint>
 #include <exception>
-#include <fstream>
 #include <memory>
 #include <mutex>
-#include <sstream>
-#include <string>
+#include <system_error>
 #include <thread>
 
+#include "fastsoft/core/cpu_limits.hpp"
 #include "fastsoft/core/error.hpp"
 
 namespace fastsoft {
@@ -22,85 +22,26 @@ namespace {
 
 constexpr int kMaxThreads = 1024;
 
-// First positive number of an environment variable ("4" or OpenMP's "4,2"), or 0.
-int threads_from_environment(const char* name) {
-    const char* text = std::getenv(name);
-    if (text == nullptr) {
-        return 0;
-    }
-    char* end = nullptr;
-    const long value = std::strtol(text, &end, 10);
-    return (end != text && value >= 1 && value <= kMaxThreads) ? static_cast<int>(value) : 0;
-}
-
-// Processors granted by one quota pair, or 0 where there is no limit. A quota of 1.5 processors gives 2: with one
-// thread a third of the grant would stay unused.
-int threads_from_quota(double quota, double period) {
-    return (quota > 0.0 && period > 0.0) ? std::max(1, static_cast<int>(quota / period + 0.999)) : 0;
-}
-
-// Tightest CPU quota of this process's cgroup and its parents, version 2 ("cpu.max") or version 1.
-int threads_from_cgroup() {
-    std::ifstream groups("/proc/self/cgroup");
-    int limit = 0;
-    const auto tighten = [&limit](int found) {
-        if (found > 0 && (limit == 0 || found < limit)) {
-            limit = found;
-        }
-    };
-    for (std::string line; std::getline(groups, line);) {
-        const auto first = line.find(':');
-        const auto second = first == std::string::npos ? first : line.find(':', first + 1);
-        if (second == std::string::npos) {
-            continue;
-        }
-        const std::string controllers = line.substr(first + 1, second - first - 1);
-        std::string path = line.substr(second + 1);
-        const bool version2 = controllers.empty();
-        if (!version2 && controllers.find("cpu") == std::string::npos) {
-            continue;
-        }
-        while (true) {
-            if (version2) {
-                std::ifstream file("/sys/fs/cgroup" + path + "/cpu.max");
-                std::string quota;
-                double period = 0.0;
-                if (file >> quota >> period && quota != "max") {
-                    tighten(threads_from_quota(std::strtod(quota.c_str(), nullptr), period));
-                }
-            } else {
-                std::ifstream quota_file("/sys/fs/cgroup/cpu" + path + "/cpu.cfs_quota_us");
-                std::ifstream period_file("/sys/fs/cgroup/cpu" + path + "/cpu.cfs_period_us");
-                double quota = 0.0;
-                double period = 0.0;
-                if (quota_file >> quota && period_file >> period) {
-                    tighten(threads_from_quota(quota, period));
-                }
-            }
-            if (path.empty() || path == "/") {
-                break;
-            }
-            path.erase(path.find_last_of('/'));
-        }
-    }
-    return limit;
-}
-
-int default_num_threads() {
-    for (const char* name : {"FASTSOFT_NUM_THREADS", "OMP_NUM_THREADS"}) {
-        if (const int count = threads_from_environment(name); count > 0) {
-            return count;
-        }
-    }
+// Processors this process may run on, further limited by its cgroup's quota.
+int available_processors() {
     int count = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
     cpu_set_t allowed;
     if (sched_getaffinity(0, sizeof(allowed), &allowed) == 0) {
         count = std::max(1, CPU_COUNT(&allowed));
     }
-    if (const int quota = threads_from_cgroup(); quota > 0) {
+    if (const int quota = cgroup_cpu_limit(); quota > 0) {
         count = std::min(count, quota);
     }
     return std::min(count, kMaxThreads);
+}
+
+int default_num_threads() {
+    for (const char* name : {"FASTSOFT_NUM_THREADS", "OMP_NUM_THREADS"}) {
+        if (const int count = threads_from_environment(name, kMaxThreads); count > 0) {
+            return count;
+        }
+    }
+    return available_processors();
 }
 
 // One loop in flight. Threads claim task numbers from `next`; `active` counts the workers inside.
@@ -137,9 +78,19 @@ class Pool {
 public:
     explicit Pool(int count) {
         workers_.reserve(static_cast<std::size_t>(count - 1));
-        for (int i = 1; i < count; ++i) {
-            workers_.emplace_back([this] { worker_loop(); });
+        // Signals are for the threads of the program: Ctrl-C must interrupt its main thread, not a worker.
+        sigset_t all;
+        sigset_t before;
+        sigfillset(&all);
+        pthread_sigmask(SIG_SETMASK, &all, &before);
+        try {
+            for (int i = 1; i < count; ++i) {
+                workers_.emplace_back([this] { worker_loop(); });
+            }
+        } catch (const std::system_error&) {
+            // The system grants no more threads: the caller and those that did start do all the work.
         }
+        pthread_sigmask(SIG_SETMASK, &before, nullptr);
     }
 
     ~Pool() {
@@ -209,7 +160,12 @@ struct State {
     std::unique_ptr<Pool> pool;
 };
 
-State* g_state = nullptr;
+// All of this is set up when the library is loaded, by one thread: a lazily initialised static could be caught half way
+// by a fork in another thread, and the child would wait for its guard for ever. Never destroyed: workers may outlive
+// static destructors.
+State* g_state = new State;
+const int g_default = default_num_threads();
+std::atomic<int> g_requested{0};
 
 // A child of fork has only the forking thread: the parent's workers and whatever locks they held are gone. The child
 // starts from a fresh state; the old one is leaked, since joining its threads would wait for ever.
@@ -218,25 +174,13 @@ void reset_after_fork() {
     inside_task = false;
 }
 
-State& state() {
-    static std::once_flag once;
-    std::call_once(once, [] {
-        g_state = new State;  // never destroyed: workers may outlive static destructors
-        pthread_atfork(nullptr, nullptr, reset_after_fork);
-    });
-    return *g_state;
-}
-
-std::atomic<int> g_requested{0};
+[[maybe_unused]] const int g_fork_handler = pthread_atfork(nullptr, nullptr, reset_after_fork);
 
 }  // namespace
 
 int num_threads() {
-    if (const int requested = g_requested.load(); requested > 0) {
-        return requested;
-    }
-    static const int count = default_num_threads();
-    return count;
+    const int requested = g_requested.load();
+    return requested > 0 ? requested : g_default;
 }
 
 void set_num_threads(int count) {
@@ -257,7 +201,7 @@ void run_tasks(std::ptrdiff_t n_tasks, const std::function<void(std::ptrdiff_t)>
         run_serially();
         return;
     }
-    State& shared = state();
+    State& shared = *g_state;
     const std::unique_lock<std::mutex> lock(shared.mutex, std::try_to_lock);
     if (!lock.owns_lock()) {
         run_serially();

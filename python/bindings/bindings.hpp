@@ -6,7 +6,6 @@
 // One function per operation, each in its own bind_<op>.cpp; module.cpp calls them all.
 namespace fastsoft::bindings {
 
-void bind_image_gradient(pybind11::module_& module);
 void bind_parallel(pybind11::module_& module);
 void bind_symmetric_operator(pybind11::module_& module);
 
