@@ -26,5 +26,6 @@ PYBIND11_MODULE(FASTSOFT_MODULE_NAME, module) {
 
     using namespace fastsoft::bindings;
     bind_parallel(module);
+    bind_pcg(module);
     bind_symmetric_operator(module);
 }

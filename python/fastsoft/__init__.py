@@ -15,9 +15,11 @@ _LAZY = {
     "ConvergenceError": "errors",
     "ImageReadError": "errors",
     "OperatorSum": "operators",
+    "PcgResult": "ops.pcg",
     "SolverInfo": "ops.solver_info",
     "StencilMatrix": "operators",
     "num_threads": "threads",
+    "pcg": "ops.pcg",
     "read_image": "image",
     "set_num_threads": "threads",
     "to_float": "image",
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from fastsoft.errors import Cancelled, ConvergenceError, ImageReadError
     from fastsoft.image import read_image, to_float, write_png
     from fastsoft.operators import OperatorSum, StencilMatrix
+    from fastsoft.ops.pcg import PcgResult, pcg
     from fastsoft.ops.solver_info import SolverInfo
     from fastsoft.threads import num_threads, set_num_threads
 
