@@ -6,6 +6,7 @@
 // One function per operation, each in its own bind_<op>.cpp; module.cpp calls them all.
 namespace fastsoft::bindings {
 
+void bind_image_gradient(pybind11::module_& module);
 void bind_parallel(pybind11::module_& module);
 void bind_pcg(pybind11::module_& module);
 void bind_symmetric_operator(pybind11::module_& module);

@@ -14,13 +14,16 @@ _LAZY = {
     "Cancelled": "errors",
     "ConvergenceError": "errors",
     "ImageReadError": "errors",
+    "Layers": "layers",
     "OperatorSum": "operators",
     "PcgResult": "ops.pcg",
     "SolverInfo": "ops.solver_info",
     "StencilMatrix": "operators",
+    "image_gradient": "ops.image_gradient",
     "num_threads": "threads",
     "pcg": "ops.pcg",
     "read_image": "image",
+    "save_layers": "layers",
     "set_num_threads": "threads",
     "to_float": "image",
     "write_png": "image",
@@ -31,7 +34,9 @@ __all__ = ["__version__", *_LAZY]
 if TYPE_CHECKING:
     from fastsoft.errors import Cancelled, ConvergenceError, ImageReadError
     from fastsoft.image import read_image, to_float, write_png
+    from fastsoft.layers import Layers, save_layers
     from fastsoft.operators import OperatorSum, StencilMatrix
+    from fastsoft.ops.image_gradient import image_gradient
     from fastsoft.ops.pcg import PcgResult, pcg
     from fastsoft.ops.solver_info import SolverInfo
     from fastsoft.threads import num_threads, set_num_threads

@@ -16,7 +16,16 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["FloatArray", "as_float_array", "check_choice", "check_image", "check_int", "check_number", "check_shape"]
+__all__ = [
+    "FloatArray",
+    "as_float_array",
+    "check_choice",
+    "check_image",
+    "check_int",
+    "check_number",
+    "check_planes",
+    "check_shape",
+]
 
 if TYPE_CHECKING:
     FloatArray = NDArray[np.float32] | NDArray[np.float64]
@@ -42,7 +51,7 @@ def as_float_array(value: Any, name: str) -> Any:
     elif hasattr(value, "__cuda_array_interface__"):
         raise TypeError(f"{name} must be on the CPU, got an array on a CUDA device")
     array = np.asarray(value)
-    if array.dtype not in (np.float32, np.float64):
+    if array.dtype.type not in (np.float32, np.float64):
         raise TypeError(
             f"{name} must have dtype float32 or float64, got {array.dtype} (fastsoft.to_float converts images)"
         )
@@ -77,6 +86,21 @@ def check_image(value: Any, name: str = "image", *, min_size: int = 1) -> Any:
     if low < 0.0 or high > 1.0:
         raise ValueError(f"{name} must lie in [0, 1], got values in [{low:g}, {high:g}]")
     return image
+
+
+def check_planes(value: Any, name: str, *, finite: bool = True) -> Any:
+    """Check a float array (H, W) or (H, W, C) of any values; `finite` asks for a scan for NaN and infinity."""
+    array = as_float_array(value, name)
+    if array.ndim not in (2, 3):
+        raise ValueError(f"{name} must have shape (H, W) or (H, W, C), got {array.shape}")
+    if 0 in array.shape:
+        raise ValueError(f"{name} must not be empty, got shape {array.shape}")
+    height, width = array.shape[:2]
+    if height * width > MAX_PIXELS:
+        raise ValueError(f"{name} must have at most {MAX_PIXELS} pixels, got {height}x{width}")
+    if finite:
+        check_finite(array, name)
+    return array
 
 
 def check_shape(array: Any, expected: tuple[int | str, ...], name: str) -> None:

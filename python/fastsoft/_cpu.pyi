@@ -6,7 +6,9 @@ Native operations of fastsoft on the CPU. Private: call them through the package
 from __future__ import annotations
 import numpy
 import typing
-__all__: list[str] = ['isa_level', 'num_threads', 'operator_apply', 'operator_diagonal', 'pcg', 'set_num_threads']
+__all__: list[str] = ['image_gradient', 'isa_level', 'num_threads', 'operator_apply', 'operator_diagonal', 'pcg', 'set_num_threads']
+def image_gradient(image: numpy.ndarray, out: numpy.ndarray) -> None:
+    ...
 def num_threads() -> int:
     ...
 def operator_apply(terms: list[typing.Any], x: numpy.ndarray, y: numpy.ndarray) -> None:

@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: MIT
+"""Facts about the machine and the installation that results are recorded with."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from typing import Any
+
+__all__ = ["environment", "peak_memory"]
+
+
+def environment() -> dict[str, Any]:
+    """Return version, device, instruction set, threads and system."""
+    import numpy as np
+
+    from fastsoft._native import cpu
+    from fastsoft.threads import num_threads
+
+    return {
+        "fastsoft": cpu.__version__,
+        "device": "cpu",
+        "instruction_set": cpu.__name__.rpartition("_")[2],
+        "threads": num_threads(),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "system": f"{platform.system()} {platform.machine()}",
+    }
+
+
+def peak_memory() -> int:
+    """Return the largest resident size that this process has had, in bytes."""
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

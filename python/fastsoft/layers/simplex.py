@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: MIT
+"""Makes alphas lie in [0, 1] and sum to 1, moving them as little as possible."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fastsoft._checks import as_float_array, check_finite, check_shape
+
+__all__ = ["project_to_simplex"]
+
+# Rows of alphas that are projected at a time, so that temporaries stay in the cache and small.
+_CHUNK = 1 << 16
+
+
+def project_to_simplex(alphas: Any) -> tuple[Any, float]:
+    """Move the alphas of every pixel to the nearest ones that are >= 0 and sum to 1.
+
+    Parameters
+    ----------
+    alphas : ndarray, shape (..., n), float32 or float64
+        n alphas per pixel; any finite values.
+
+    Returns
+    -------
+    projected : ndarray, same shape and dtype
+        In [0, 1]. The sum over the last axis is 1 up to rounding. Pixels that fulfil both already keep their bits.
+    largest_correction : float
+        The largest absolute change of an alpha.
+
+    Raises
+    ------
+    ValueError
+        If `alphas` holds NaN or infinity, or n is 0.
+
+    Notes
+    -----
+    Euclidean projection by sorting, O(n log n) per pixel, computed in float64 on the pixels that need it. All alphas
+    above the result's zero level are lowered by the same amount, so a pixel (1.1, -0.1, 0) becomes (1, 0, 0) [1]_.
+
+    References
+    ----------
+    .. [1] J. Duchi, S. Shalev-Shwartz, Y. Singer, T. Chandra, "Efficient projections onto the l1-ball for learning in
+       high dimensions", ICML 2008. :doi:`10.1145/1390156.1390191`
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastsoft.layers import project_to_simplex
+    >>> alphas, correction = project_to_simplex(np.array([[1.25, -0.25, 0.0], [0.25, 0.25, 0.5]]))
+    >>> alphas.tolist(), correction
+    ([[1.0, 0.0, 0.0], [0.25, 0.25, 0.5]], 0.25)
+    """
+    alphas = as_float_array(alphas, "alphas")
+    if alphas.ndim < 1 or alphas.shape[-1] == 0:
+        raise ValueError(f"alphas must have shape (..., n) with n at least 1, got {alphas.shape}")
+    check_finite(alphas, "alphas")
+    n = alphas.shape[-1]
+    projected = np.array(alphas, order="C")
+    rows = projected.reshape(-1, n)
+    # Sums of n rounded numbers differ from 1 by about n roundings even where nothing is wrong.
+    slack = n * float(np.finfo(alphas.dtype).eps)
+    largest = 0.0
+    for start in range(0, len(rows), _CHUNK):
+        chunk = rows[start : start + _CHUNK]
+        off = (chunk.min(axis=1) < 0) | (np.abs(chunk.sum(axis=1, dtype=np.float64) - 1) > slack)
+        if not off.any():
+            continue
+        values = chunk[off].astype(np.float64)
+        result = _project(values)
+        largest = max(largest, float(np.abs(result - values).max()))
+        chunk[off] = result
+    return projected, largest
+
+
+def _project(values: Any) -> Any:
+    descending = -np.sort(-values, axis=1)
+    # Lowering by level[k] brings the sum of the k + 1 largest to 1; the right k is the last whose alpha stays positive.
+    level = (np.cumsum(descending, axis=1) - 1) / np.arange(1, values.shape[1] + 1)
+    last = np.count_nonzero(descending > level, axis=1) - 1
+    return np.maximum(values - level[np.arange(len(values)), last][:, None], 0)
+
+
+def check_alphas(value: Any, name: str = "alphas") -> Any:
+    """Check soft layers: float array (H, W, n) in [0, 1] whose sums over the layers are 1."""
+    alphas = as_float_array(value, name)
+    check_shape(alphas, ("H", "W", "n"), name)
+    if 0 in alphas.shape:
+        raise ValueError(f"{name} must not be empty, got shape {alphas.shape}")
+    check_finite(alphas, name)
+    low, high = float(alphas.min()), float(alphas.max())
+    if low < 0 or high > 1 + 1e-6:
+        raise ValueError(f"{name} must lie in [0, 1], got values in [{low:g}, {high:g}]")
+    sums = alphas.sum(axis=2, dtype=np.float64)
+    worst = float(np.abs(sums - 1).max())
+    if worst > 1e-4:
+        raise ValueError(f"{name} must sum to 1 at every pixel, got a sum that is off by {worst:g}")
+    return alphas
