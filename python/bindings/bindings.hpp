@@ -7,6 +7,7 @@
 namespace fastsoft::bindings {
 
 void bind_image_gradient(pybind11::module_& module);
+void bind_matting_laplacian(pybind11::module_& module);
 void bind_parallel(pybind11::module_& module);
 void bind_pcg(pybind11::module_& module);
 void bind_symmetric_operator(pybind11::module_& module);

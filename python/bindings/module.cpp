@@ -26,6 +26,7 @@ PYBIND11_MODULE(FASTSOFT_MODULE_NAME, module) {
 
     using namespace fastsoft::bindings;
     bind_image_gradient(module);
+    bind_matting_laplacian(module);
     bind_parallel(module);
     bind_pcg(module);
     bind_symmetric_operator(module);

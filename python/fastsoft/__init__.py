@@ -20,6 +20,8 @@ _LAZY = {
     "SolverInfo": "ops.solver_info",
     "StencilMatrix": "operators",
     "image_gradient": "ops.image_gradient",
+    "matting_affinity": "ops.matting_laplacian",
+    "matting_laplacian": "ops.matting_laplacian",
     "num_threads": "threads",
     "pcg": "ops.pcg",
     "read_image": "image",
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from fastsoft.layers import Layers, save_layers
     from fastsoft.operators import OperatorSum, StencilMatrix
     from fastsoft.ops.image_gradient import image_gradient
+    from fastsoft.ops.matting_laplacian import matting_affinity, matting_laplacian
     from fastsoft.ops.pcg import PcgResult, pcg
     from fastsoft.ops.solver_info import SolverInfo
     from fastsoft.threads import num_threads, set_num_threads

@@ -95,6 +95,14 @@ class StencilMatrix(_Operator):
         self.weights = weights
         self.dtype = weights.dtype
 
+    @classmethod
+    def _from_native(cls, weights: Any) -> StencilMatrix:
+        """Wrap weights that native code has just made, without reading them again."""
+        matrix = cls.__new__(cls)
+        matrix.weights = weights
+        matrix.dtype = weights.dtype
+        return matrix
+
     @property
     def grid_shape(self) -> tuple[int, int]:
         """Height and width of the pixel grid."""
