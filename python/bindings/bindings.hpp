@@ -10,6 +10,7 @@ void bind_image_gradient(pybind11::module_& module);
 void bind_matting_laplacian(pybind11::module_& module);
 void bind_parallel(pybind11::module_& module);
 void bind_pcg(pybind11::module_& module);
+void bind_relax(pybind11::module_& module);
 void bind_symmetric_operator(pybind11::module_& module);
 
 }  // namespace fastsoft::bindings

@@ -29,5 +29,6 @@ PYBIND11_MODULE(FASTSOFT_MODULE_NAME, module) {
     bind_matting_laplacian(module);
     bind_parallel(module);
     bind_pcg(module);
+    bind_relax(module);
     bind_symmetric_operator(module);
 }

@@ -22,6 +22,8 @@ _LAZY = {
     "image_gradient": "ops.image_gradient",
     "matting_affinity": "ops.matting_laplacian",
     "matting_laplacian": "ops.matting_laplacian",
+    "RelaxResult": "ops.relax",
+    "relax_segments": "ops.relax",
     "num_threads": "threads",
     "pcg": "ops.pcg",
     "read_image": "image",
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from fastsoft.ops.image_gradient import image_gradient
     from fastsoft.ops.matting_laplacian import matting_affinity, matting_laplacian
     from fastsoft.ops.pcg import PcgResult, pcg
+    from fastsoft.ops.relax import RelaxResult, relax_segments
     from fastsoft.ops.solver_info import SolverInfo
     from fastsoft.threads import num_threads, set_num_threads
 

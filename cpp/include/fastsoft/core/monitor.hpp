@@ -17,4 +17,17 @@ public:
     void report(double) override {}
 };
 
+// The part [begin, end) of a larger operation, for a solver that is one of its steps.
+class SubMonitor final : public Monitor {
+public:
+    SubMonitor(Monitor& whole, double begin, double end) : whole_(whole), begin_(begin), end_(end) {}
+
+    void report(double fraction) override { whole_.report(begin_ + fraction * (end_ - begin_)); }
+
+private:
+    Monitor& whole_;
+    double begin_;
+    double end_;
+};
+
 }  // namespace fastsoft
