@@ -6,7 +6,7 @@ Native operations of fastsoft on the CPU. Private: call them through the package
 from __future__ import annotations
 import numpy
 import typing
-__all__: list[str] = ['image_gradient', 'isa_level', 'matting_laplacian_csr', 'matting_laplacian_stencil', 'matting_n_entries', 'num_threads', 'operator_apply', 'operator_diagonal', 'pcg', 'set_num_threads']
+__all__: list[str] = ['image_gradient', 'isa_level', 'matting_laplacian_csr', 'matting_laplacian_stencil', 'matting_n_entries', 'num_threads', 'operator_apply', 'operator_diagonal', 'pcg', 'relax_segments', 'set_num_threads']
 def image_gradient(image: numpy.ndarray, out: numpy.ndarray) -> None:
     ...
 def matting_laplacian_csr(image: numpy.ndarray, affinity: bool, epsilon: typing.SupportsFloat | typing.SupportsIndex, radius: typing.SupportsInt | typing.SupportsIndex, indptr: numpy.ndarray, indices: numpy.ndarray, data: numpy.ndarray) -> None:
@@ -22,6 +22,8 @@ def operator_apply(terms: list[typing.Any], x: numpy.ndarray, y: numpy.ndarray) 
 def operator_diagonal(terms: list[typing.Any], out: numpy.ndarray) -> None:
     ...
 def pcg(terms: list[typing.Any], b: numpy.ndarray, x: numpy.ndarray, inverse_diagonal: typing.Any, function: typing.Any, tolerance: typing.SupportsFloat | typing.SupportsIndex, max_iterations: typing.SupportsInt | typing.SupportsIndex, progress: typing.Any) -> list[tuple[bool, int, float]]:
+    ...
+def relax_segments(segments: numpy.ndarray, laplacian: list[typing.Any], gradient: numpy.ndarray, before_final_solve: numpy.ndarray, result: numpy.ndarray, n_iterations: typing.SupportsInt | typing.SupportsIndex, gamma: typing.SupportsFloat | typing.SupportsIndex, sum_weight: typing.SupportsFloat | typing.SupportsIndex, clamp: typing.SupportsFloat | typing.SupportsIndex, threshold: typing.SupportsFloat | typing.SupportsIndex, tolerance: typing.SupportsFloat | typing.SupportsIndex, max_cg_iterations: typing.SupportsInt | typing.SupportsIndex, max_final_iterations: typing.SupportsInt | typing.SupportsIndex, final_solve: bool, progress: typing.Any) -> list[tuple[bool, int, float]]:
     ...
 def set_num_threads(count: typing.SupportsInt | typing.SupportsIndex) -> None:
     ...
