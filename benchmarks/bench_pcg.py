@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Conjugate gradients against SciPy's: same operator, same Jacobi preconditioner, same tolerance, five right-hand sides.
+"""Conjugate gradients against SciPy's, with the same operator, Jacobi preconditioner, tolerance and right-hand sides.
 
 pytest benchmarks/bench_pcg.py --benchmark-columns=median,iqr --benchmark-group-by=group
 """

@@ -67,8 +67,8 @@ def relax_segments(
        \sum_i \alpha_i^T L \alpha_i + \|\alpha_i - \hat\alpha_i\|^2 + \lambda \|1 - \sum_i \alpha_i\|^2
        + \sum_{i,p} |\alpha_{ip}|^{g_p} + |1 - \alpha_{ip}|^{g_p}, \qquad g_p = \min(\gamma + |\nabla c_p|, 1),
 
-    by reweighted least squares. The target :math:`\hat\alpha` is `segments` after thresholding. A last solve without the
-    sparsity term then smooths the result along the Laplacian.
+    by reweighted least squares. The target :math:`\hat\alpha` is `segments` after thresholding. A last solve without
+    the sparsity term then smooths the result along the Laplacian.
 
     Parameters
     ----------
