@@ -20,6 +20,7 @@ _LAZY = {
     "RelaxResult": "ops.relax",
     "SolverInfo": "ops.solver_info",
     "StencilMatrix": "operators",
+    "guided_filter": "ops.guided_filter",
     "image_gradient": "ops.image_gradient",
     "matting_affinity": "ops.matting_laplacian",
     "matting_laplacian": "ops.matting_laplacian",
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from fastsoft.image import read_image, to_float, write_png
     from fastsoft.layers import Layers, save_layers
     from fastsoft.operators import OperatorSum, StencilMatrix
+    from fastsoft.ops.guided_filter import guided_filter
     from fastsoft.ops.image_gradient import image_gradient
     from fastsoft.ops.matting_laplacian import matting_affinity, matting_laplacian
     from fastsoft.ops.pcg import PcgResult, pcg
