@@ -6,7 +6,9 @@ Native operations of fastsoft on the CPU. Private: call them through the package
 from __future__ import annotations
 import numpy
 import typing
-__all__: list[str] = ['image_gradient', 'isa_level', 'matting_laplacian_csr', 'matting_laplacian_stencil', 'matting_n_entries', 'num_threads', 'operator_apply', 'operator_diagonal', 'pcg', 'relax_segments', 'set_num_threads']
+__all__: list[str] = ['guided_filter', 'image_gradient', 'isa_level', 'matting_laplacian_csr', 'matting_laplacian_stencil', 'matting_n_entries', 'num_threads', 'operator_apply', 'operator_diagonal', 'pcg', 'relax_segments', 'set_num_threads']
+def guided_filter(guide: numpy.ndarray, source: numpy.ndarray, out: numpy.ndarray, radius: typing.SupportsInt | typing.SupportsIndex, epsilon: typing.SupportsFloat | typing.SupportsIndex, progress: typing.Any) -> bool:
+    ...
 def image_gradient(image: numpy.ndarray, out: numpy.ndarray) -> None:
     ...
 def matting_laplacian_csr(image: numpy.ndarray, affinity: bool, epsilon: typing.SupportsFloat | typing.SupportsIndex, radius: typing.SupportsInt | typing.SupportsIndex, indptr: numpy.ndarray, indices: numpy.ndarray, data: numpy.ndarray) -> None:
