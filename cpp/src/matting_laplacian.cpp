@@ -55,14 +55,19 @@ public:
         col0_ = col0;
         own_rows_ = static_cast<int>(std::min<std::ptrdiff_t>(kTileRows, n_rows_ - row0));
         own_cols_ = static_cast<int>(std::min<std::ptrdiff_t>(kOwnCols, n_cols_ - col0));
+        for (int entry = 0; entry < kSpan * kSpan; ++entry) {
+            index_step_[static_cast<std::size_t>(entry)] =
+                static_cast<std::int32_t>((entry / kSpan - kReach) * n_cols_ + entry % kSpan - kReach);
+        }
+        const int n_entry_cols = (own_cols_ + 2 * kReach + kLanes - 1) / kLanes * kLanes;
         read_image(image);
         const int n_entry_rows = own_rows_ + kReach;
         for (int row = -Radius; row < Radius; ++row) {
-            fill_windows(row, epsilon);
+            fill_windows(row, n_entry_cols + kLanes, epsilon);
         }
         for (int row = 0; row < n_entry_rows; ++row) {
-            fill_windows(row + Radius, epsilon);
-            fill_entries(row, matrix);
+            fill_windows(row + Radius, n_entry_cols + kLanes, epsilon);
+            fill_entries(row, n_entry_cols, matrix);
         }
         if (matrix == MattingMatrix::laplacian) {
             for (int row = kReach; row < n_entry_rows; ++row) {
@@ -110,7 +115,8 @@ private:
     static constexpr int kImageRow = 3 * kImageCols;
     static constexpr int kWindowNumbers = 10;
     static constexpr int kWindowRow = kWindowNumbers * kWindowCols;
-    static constexpr int kPlane = (kTileRows + kReach) * kTileCols;
+    // Odd in cache lines: the planes of one pixel would otherwise compete for the same few cache sets.
+    static constexpr int kPlane = (kTileRows + kReach) * kTileCols + 9 * 8;
     static_assert(2 * Radius <= kLanes);
 
     // Rows and columns below are the tile's: entry (0, 0) is pixel (row0 - kReach, col0 - kReach). Colours are stored
@@ -146,14 +152,14 @@ private:
         }
     }
 
-    void fill_windows(int row, double epsilon) {
+    void fill_windows(int row, int n_cols, double epsilon) {
         double* const out = window_row(row);
         const std::ptrdiff_t r = row0_ - kReach + row;
         if (r < Radius || r + Radius >= n_rows_) {
             std::fill(out, out + kWindowRow, 0.0);
             return;
         }
-        for (int col = 0; col < kWindowCols; col += kLanes) {
+        for (int col = 0; col < n_cols; col += kLanes) {
             Pack colour[kSide * kSide][3];
 #pragma GCC unroll 16
             for (int a = 0; a < kSide; ++a) {
@@ -185,7 +191,7 @@ private:
         }
     }
 
-    void fill_entries(int row, MattingMatrix matrix) {
+    void fill_entries(int row, int n_cols, MattingMatrix matrix) {
         constexpr double share = 1.0 / (kSide * kSide);
         const double scale = matrix == MattingMatrix::affinity ? share : -share;
         const double* windows[kSide];
@@ -193,7 +199,7 @@ private:
             windows[a] = window_row(row + a - Radius);
         }
         T* const out = entries_.data() + row * kTileCols;
-        for (int col = 0; col < kTileCols; col += kLanes) {
+        for (int col = 0; col < n_cols; col += kLanes) {
             const double* const colours = image_row(row) + col + kReach;
             Pack own[3];
             for (int k = 0; k < 3; ++k) {
@@ -261,12 +267,8 @@ private:
     void write_whole_row(const T* centre, std::ptrdiff_t pixel, std::int32_t* indices, T* data,
                          std::integer_sequence<int, Entry...>) const {
         ((data[Entry] = centre[entry_offset(Entry / kSpan - kReach, Entry % kSpan - kReach)]), ...);
-        const auto first = static_cast<std::int32_t>(pixel - kReach * n_cols_ - kReach);
-        const auto width = static_cast<std::int32_t>(n_cols_);
-        for (int a = 0; a < kSpan; ++a) {
-            for (int b = 0; b < kSpan; ++b) {
-                indices[a * kSpan + b] = first + a * width + b;
-            }
+        for (std::size_t entry = 0; entry < index_step_.size(); ++entry) {
+            indices[entry] = static_cast<std::int32_t>(pixel) + index_step_[entry];
         }
     }
 
@@ -284,6 +286,7 @@ private:
     std::vector<double> image_;
     std::vector<double> windows_;
     std::vector<T> entries_;
+    std::array<std::int32_t, kSpan * kSpan> index_step_{};  // column of an entry less that of the diagonal
     std::ptrdiff_t n_rows_ = 0;
     std::ptrdiff_t n_cols_ = 0;
     std::ptrdiff_t row0_ = 0;

@@ -71,16 +71,16 @@ FASTSOFT_HD void matting_window(const Real (&colour)[(2 * Radius + 1) * (2 * Rad
 
     // Every pivot is at least the smallest eigenvalue, which is at least the ridge; rounding can only fake less.
     const Real least = Real{} + ridge;
-    out.lower[0] = xy / xx;
-    out.lower[1] = xz / xx;
+    out.inverse_pivot[0] = 1.0 / xx;
+    out.lower[0] = xy * out.inverse_pivot[0];
+    out.lower[1] = xz * out.inverse_pivot[0];
     Real pivot1 = yy - out.lower[0] * xy;
     pivot1 = pivot1 > least ? pivot1 : least;
+    out.inverse_pivot[1] = 1.0 / pivot1;
     const Real rest = yz - out.lower[1] * xy;
-    out.lower[2] = rest / pivot1;
+    out.lower[2] = rest * out.inverse_pivot[1];
     Real pivot2 = zz - out.lower[1] * xz - out.lower[2] * rest;
     pivot2 = pivot2 > least ? pivot2 : least;
-    out.inverse_pivot[0] = 1.0 / xx;
-    out.inverse_pivot[1] = 1.0 / pivot1;
     out.inverse_pivot[2] = 1.0 / pivot2;
     out.inside = Real{} + 1.0;
 }
