@@ -12,6 +12,7 @@ void bind_matting_laplacian(pybind11::module_& module);
 void bind_parallel(pybind11::module_& module);
 void bind_pcg(pybind11::module_& module);
 void bind_relax(pybind11::module_& module);
+void bind_superpixel_graph(pybind11::module_& module);
 void bind_symmetric_operator(pybind11::module_& module);
 
 }  // namespace fastsoft::bindings

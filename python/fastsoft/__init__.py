@@ -20,6 +20,8 @@ _LAZY = {
     "RelaxResult": "ops.relax",
     "SolverInfo": "ops.solver_info",
     "StencilMatrix": "operators",
+    "SuperpixelGraph": "ops.superpixel_graph",
+    "color_affinity": "ops.superpixel_graph",
     "guided_filter": "ops.guided_filter",
     "image_gradient": "ops.image_gradient",
     "matting_affinity": "ops.matting_laplacian",
@@ -27,9 +29,12 @@ _LAZY = {
     "num_threads": "threads",
     "pcg": "ops.pcg",
     "read_image": "image",
+    "region_means": "ops.superpixel_graph",
     "relax_segments": "ops.relax",
     "save_layers": "layers",
+    "semantic_affinity": "ops.superpixel_graph",
     "set_num_threads": "threads",
+    "superpixel_graph": "ops.superpixel_graph",
     "to_float": "image",
     "write_png": "image",
 }
@@ -47,6 +52,13 @@ if TYPE_CHECKING:
     from fastsoft.ops.pcg import PcgResult, pcg
     from fastsoft.ops.relax import RelaxResult, relax_segments
     from fastsoft.ops.solver_info import SolverInfo
+    from fastsoft.ops.superpixel_graph import (
+        SuperpixelGraph,
+        color_affinity,
+        region_means,
+        semantic_affinity,
+        superpixel_graph,
+    )
     from fastsoft.threads import num_threads, set_num_threads
 
     __version__: str

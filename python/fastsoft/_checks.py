@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "FloatArray",
     "as_float_array",
+    "as_labels",
     "check_choice",
     "check_image",
     "check_int",
@@ -58,6 +59,18 @@ def as_float_array(value: Any, name: str) -> Any:
     if not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))
     return array
+
+
+def as_labels(value: Any, name: str) -> Any:
+    """Return an array of labels as int32, viewing it in place where it is that already."""
+    array = np.asarray(value)
+    if array.dtype == np.int32 and array.dtype.isnative:
+        return array
+    if array.dtype.kind not in "iu":
+        raise TypeError(f"{name} must be integers, got dtype {array.dtype}")
+    if array.size and (int(array.min()) < -(2**31) or int(array.max()) > MAX_PIXELS):
+        raise ValueError(f"{name} must fit 32-bit integers, got values in [{array.min()}, {array.max()}]")
+    return array.astype(np.int32)
 
 
 def check_finite(array: Any, name: str) -> None:
