@@ -245,7 +245,8 @@ private:
                        block.first += Backend::dot_range(end - begin, plane(r_, layer) + begin, direction);
                    });
                    return block;
-               }).first;
+               })
+            .first;
     }
 
     const SymmetricOperator<T>& laplacian_;
@@ -289,7 +290,8 @@ std::vector<SolverInfo> relax_segments(View<const T, 3> segments, const Symmetri
     const std::ptrdiff_t n = n_rows * n_cols;
     FASTSOFT_EXPECTS(n_layers >= 1 && n >= 1, "segments must not be empty");
     FASTSOFT_EXPECTS(laplacian.n == n, "laplacian must have ", n, " rows, got ", laplacian.n);
-    FASTSOFT_EXPECTS(gradient.extent(0) == n_rows && gradient.extent(1) == n_cols, "gradient must be of the size of segments");
+    FASTSOFT_EXPECTS(gradient.extent(0) == n_rows && gradient.extent(1) == n_cols,
+                     "gradient must be of the size of segments");
     FASTSOFT_EXPECTS(result.shape() == segments.shape(), "result must have the shape of segments");
 
     RelaxSystem<T> system(laplacian, n_layers, static_cast<T>(params.sum_weight));

@@ -40,9 +40,9 @@ struct RelaxParams {
     bool final_solve = true;
 };
 
-// segments: (H, W, n). gradient: (H, W), not negative. laplacian.n = H * W. before_final_solve and result: (H, W, n), any
-// strides; before_final_solve may be an empty view. Returns what happened in each solve, n_iterations of them and the
-// final one. Workspace: seven numbers per pixel and layer. Same bits for any number of threads.
+// segments: (H, W, n). gradient: (H, W), not negative. laplacian.n = H * W. before_final_solve and result: (H, W, n),
+// any strides; before_final_solve may be an empty view. Returns what happened in each solve, n_iterations of them and
+// the final one. Workspace: seven numbers per pixel and layer. Same bits for any number of threads.
 template <class T>
 std::vector<SolverInfo> relax_segments(View<const T, 3> segments, const SymmetricOperator<T>& laplacian,
                                        View<const T, 2> gradient, const RelaxParams& params,

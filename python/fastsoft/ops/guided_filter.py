@@ -93,8 +93,8 @@ def guided_filter(
     radius = check_int(radius, "radius", low=0)
     epsilon = check_number(epsilon, "epsilon", low=0.0, exclusive=True)
     out = np.empty(source.shape, dtype=source.dtype)
-    planes = [array if array.ndim == 3 else array[:, :, None] for array in (guide, source, out)]
+    guide, channels, filled = (array if array.ndim == 3 else array[:, :, None] for array in (guide, source, out))
     # Native code notices values that are not finite on its way; looking for them first would read the source twice.
-    if not cpu.guided_filter(*planes, min(radius, max(source.shape[:2])), epsilon, progress):
+    if not cpu.guided_filter(guide, channels, filled, min(radius, max(source.shape[:2])), epsilon, progress):
         check_finite(source, "source")
     return out

@@ -45,8 +45,8 @@ FASTSOFT_HD T sparsity_weight(T x, T clamp, T exponent) {
     return positive_pow(magnitude > clamp ? magnitude : clamp, exponent);
 }
 
-// The block of a pixel is diag(d_1..d_n) + lambda * ones. Its inverse applied to r is (r_i - shift) / d_i with this shift
-// (Sherman and Morrison 1950), given sum_inverse = sum 1 / d_i and sum_r = sum r_i / d_i.
+// The block of a pixel is diag(d_1..d_n) + lambda * ones. Its inverse applied to r is (r_i - shift) / d_i with this
+// shift (Sherman and Morrison 1950), given sum_inverse = sum 1 / d_i and sum_r = sum r_i / d_i.
 template <class T>
 FASTSOFT_HD T block_shift(T lambda, T sum_inverse, T sum_r) {
     return lambda * sum_r / (T(1) + lambda * sum_inverse);
