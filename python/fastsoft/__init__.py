@@ -22,6 +22,7 @@ _LAZY = {
     "StencilMatrix": "operators",
     "SuperpixelGraph": "ops.superpixel_graph",
     "color_affinity": "ops.superpixel_graph",
+    "graph_laplacian": "ops.graph_laplacian",
     "guided_filter": "ops.guided_filter",
     "image_gradient": "ops.image_gradient",
     "matting_affinity": "ops.matting_laplacian",
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from fastsoft.image import read_image, to_float, write_png
     from fastsoft.layers import Layers, save_layers
     from fastsoft.operators import OperatorSum, StencilMatrix
+    from fastsoft.ops.graph_laplacian import graph_laplacian
     from fastsoft.ops.guided_filter import guided_filter
     from fastsoft.ops.image_gradient import image_gradient
     from fastsoft.ops.matting_laplacian import matting_affinity, matting_laplacian
