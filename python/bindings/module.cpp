@@ -32,6 +32,7 @@ PYBIND11_MODULE(FASTSOFT_MODULE_NAME, module) {
     bind_parallel(module);
     bind_pcg(module);
     bind_relax(module);
+    bind_slic(module);
     bind_superpixel_graph(module);
     bind_symmetric_operator(module);
 }

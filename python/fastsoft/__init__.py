@@ -35,6 +35,7 @@ _LAZY = {
     "save_layers": "layers",
     "semantic_affinity": "ops.superpixel_graph",
     "set_num_threads": "threads",
+    "slic": "ops.slic",
     "superpixel_graph": "ops.superpixel_graph",
     "to_float": "image",
     "write_png": "image",
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from fastsoft.ops.matting_laplacian import matting_affinity, matting_laplacian
     from fastsoft.ops.pcg import PcgResult, pcg
     from fastsoft.ops.relax import RelaxResult, relax_segments
+    from fastsoft.ops.slic import slic
     from fastsoft.ops.solver_info import SolverInfo
     from fastsoft.ops.superpixel_graph import (
         SuperpixelGraph,
