@@ -6,7 +6,7 @@ Native operations of fastsoft on the CPU. Private: call them through the package
 from __future__ import annotations
 import numpy
 import typing
-__all__: list[str] = ['affinity_degrees', 'color_affinity', 'graph_laplacian_csr', 'graph_laplacian_n_entries', 'graph_laplacian_stencil', 'guided_filter', 'image_gradient', 'isa_level', 'matting_laplacian_csr', 'matting_laplacian_stencil', 'matting_n_entries', 'num_threads', 'operator_apply', 'operator_diagonal', 'pcg', 'region_means', 'relax_segments', 'semantic_affinity', 'set_num_threads', 'superpixel_graph']
+__all__: list[str] = ['affinity_degrees', 'color_affinity', 'graph_laplacian_csr', 'graph_laplacian_n_entries', 'graph_laplacian_stencil', 'guided_filter', 'image_gradient', 'isa_level', 'matting_laplacian_csr', 'matting_laplacian_stencil', 'matting_n_entries', 'num_threads', 'operator_apply', 'operator_diagonal', 'pcg', 'region_means', 'relax_segments', 'semantic_affinity', 'set_num_threads', 'slic', 'superpixel_graph']
 def affinity_degrees(terms: list[typing.Any], like: numpy.ndarray, sums: numpy.ndarray, magnitudes: numpy.ndarray) -> None:
     ...
 def color_affinity(centroids: numpy.ndarray, colors: numpy.ndarray, height: typing.SupportsInt | typing.SupportsIndex, width: typing.SupportsInt | typing.SupportsIndex, steepness: typing.SupportsFloat | typing.SupportsIndex, threshold: typing.SupportsFloat | typing.SupportsIndex, max_distance: typing.SupportsFloat | typing.SupportsIndex) -> tuple[typing.Any, ...]:
@@ -42,6 +42,8 @@ def relax_segments(segments: numpy.ndarray, laplacian: list[typing.Any], gradien
 def semantic_affinity(centroids: numpy.ndarray, adjacent_pairs: numpy.ndarray, features: numpy.ndarray, height: typing.SupportsInt | typing.SupportsIndex, width: typing.SupportsInt | typing.SupportsIndex, steepness: typing.SupportsFloat | typing.SupportsIndex, threshold: typing.SupportsFloat | typing.SupportsIndex) -> tuple[typing.Any, ...]:
     ...
 def set_num_threads(count: typing.SupportsInt | typing.SupportsIndex) -> None:
+    ...
+def slic(image: numpy.ndarray, labels: numpy.ndarray, n_segments: typing.SupportsInt | typing.SupportsIndex, adaptive: bool, compactness: typing.SupportsFloat | typing.SupportsIndex, max_iterations: typing.SupportsInt | typing.SupportsIndex, enforce_connectivity: bool, progress: typing.Any) -> int:
     ...
 def superpixel_graph(labels: numpy.ndarray) -> tuple[numpy.ndarray, numpy.ndarray, numpy.ndarray]:
     ...
