@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import importlib.metadata
 import platform
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -55,7 +56,7 @@ def versions() -> str:
 def commit() -> str:
     """Return the commit that is checked out, marked if files differ from it."""
     command = ["git", "describe", "--always", "--dirty"]
-    result = subprocess.run(command, cwd=RESULTS, capture_output=True, text=True, check=False)
+    result = subprocess.run(command, cwd=RESULTS.parent, capture_output=True, text=True, check=False)
     return result.stdout.strip() or "unknown"
 
 
@@ -89,7 +90,7 @@ def main(arguments: list[str] | None = None) -> int:
     head = [
         "# fastsoft against other libraries",
         "",
-        f"`python -m benchmarks.peers{''.join(f' {word}' for word in sys.argv[1:])}`, commit {commit()}",
+        f"`{shlex.join(['python', '-m', 'benchmarks.peers', *(arguments or sys.argv[1:])])}`, commit {commit()}",
         "",
         f"{processor()}, {fastsoft.num_threads()} threads, {platform.system()}, Python {platform.python_version()}, "
         f"{versions()}",
