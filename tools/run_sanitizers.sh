@@ -19,13 +19,17 @@ python3 -m venv "$folder/venv"
     -Cbuild-dir="$folder/cmake" -Ccmake.build-type=RelWithDebInfo -Ccmake.define.FASTSOFT_ISA=v3 \
     -Ccmake.define.FASTSOFT_SANITIZE="$sanitizers" -Ccmake.define.FASTSOFT_BUILD_TESTS=ON
 
+# Reports go to files, since pytest captures what is printed.
+rm -f "$folder"/report.*
+trap 'cat "$folder"/report.* 2>/dev/null || true' EXIT
+
 # The interpreter keeps memory until it exits, so leaks cannot be told apart. Python's own allocator would hide
 # overflows of small objects from the address sanitizer.
-export ASAN_OPTIONS="detect_leaks=0:allocator_may_return_null=1:detect_stack_use_after_return=1"
-export UBSAN_OPTIONS="print_stacktrace=1:halt_on_error=1"
+export ASAN_OPTIONS="detect_leaks=0:allocator_may_return_null=1:detect_stack_use_after_return=1:log_path=$folder/report"
+export UBSAN_OPTIONS="print_stacktrace=1:halt_on_error=1:log_path=$folder/report"
 # Forked children go on, since fork with a running pool is one of the tests.
-export TSAN_OPTIONS="suppressions=$PWD/tools/tsan.supp:die_after_fork=0:halt_on_error=1:second_deadlock_stack=1"
-export PYTHONMALLOC=malloc FASTSOFT_SANITIZER=$name
+export TSAN_OPTIONS="suppressions=$PWD/tools/tsan.supp:die_after_fork=0:halt_on_error=1:second_deadlock_stack=1:log_path=$folder/report"
+export PYTHONMALLOC=malloc
 
 # The thread sanitizer wants its shadow memory at fixed addresses, which randomised layouts may occupy.
 run=(setarch --addr-no-randomize)
