@@ -12,7 +12,9 @@ import sys
 import pytest
 
 
-@pytest.mark.parametrize("code", ["pass", "import fastsoft", "import numpy", "import fastsoft; fastsoft.matting_laplacian"])
+@pytest.mark.parametrize(
+    "code", ["pass", "import fastsoft", "import numpy", "import fastsoft; fastsoft.matting_laplacian"]
+)
 def test_import(benchmark, code):
     benchmark.group = "import"
     benchmark.pedantic(subprocess.run, ([sys.executable, "-c", code],), {"check": True}, rounds=9, warmup_rounds=1)

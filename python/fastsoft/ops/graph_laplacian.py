@@ -125,13 +125,13 @@ def _inverse_root_degrees(affinity: OperatorSum, dtype: Any) -> Any:
 def _csr_laplacian(affinity: Any, scale: Any, dtype: Any) -> Any:
     from scipy import sparse
 
-    triple = operator_terms(affinity, dtype, "affinity")[0]
+    starts, columns, weights = operator_terms(affinity, dtype, "affinity")[0]
     n = affinity.shape[0]
-    n_entries = cpu.graph_laplacian_n_entries(*triple)
+    n_entries = cpu.graph_laplacian_n_entries(starts, columns, weights)
     indptr = np.empty(n + 1, dtype=np.int64)
     indices = np.empty(n_entries, dtype=np.int32)
     data = np.empty(n_entries, dtype=dtype)
-    cpu.graph_laplacian_csr(*triple, scale, indptr, indices, data)
+    cpu.graph_laplacian_csr(starts, columns, weights, scale, indptr, indices, data)
     if n_entries <= np.iinfo(np.int32).max:
         # SciPy wants both index arrays in one type.
         indptr = indptr.astype(np.int32)
