@@ -42,6 +42,20 @@ struct Lanes {
     typedef T Part __attribute__((vector_size(kBytes)));
     Part part[kParts];
 
+    // As vectors of the same length, not as bytes: std::memcpy goes in portions of 16 bytes on some processors, and
+    // what was stored in portions has to reach the cache before it can be loaded as a whole.
+    typedef T Unaligned __attribute__((vector_size(kBytes), aligned(alignof(T)), may_alias));
+    void read(const T* from) {
+        for (int i = 0; i < kParts; ++i) {
+            part[i] = reinterpret_cast<const Unaligned*>(from)[i];
+        }
+    }
+    void write(T* to) const {
+        for (int i = 0; i < kParts; ++i) {
+            reinterpret_cast<Unaligned*>(to)[i] = part[i];
+        }
+    }
+
     Lanes& operator+=(const Lanes& other) {
         for (int i = 0; i < kParts; ++i) {
             part[i] += other.part[i];
@@ -170,7 +184,7 @@ private:
     std::vector<V> ring_;       // (row_length, n_cols, Q)
     std::vector<V> front_;      // (n_cols, Q)
     std::vector<V> line_ring_;  // (col_length, Q)
-    V line_front_[Q];
+    V line_front_[Q] = {};
     ptrdiff_t slot_ = 0;
     ptrdiff_t line_slot_ = 0;
 };
@@ -291,7 +305,7 @@ private:
                 const auto count =
                     static_cast<double>(n_window_rows * window_count(col, problem_.n_cols(), col_radius));
                 double plain[kSums];
-                std::memcpy(plain, &sums[static_cast<std::size_t>(col - coefficient_cols_.begin)], sizeof(plain));
+                sums[static_cast<std::size_t>(col - coefficient_cols_.begin)].write(plain);
                 detail::guide_statistics<T, G>(plain, count, problem_.epsilon,
                                                statistics_[statistics_index(center_row, col)]);
             }
@@ -315,7 +329,7 @@ private:
                     plain[k++] = static_cast<double>(rgb[i]) * static_cast<double>(rgb[j]);
                 }
             }
-            std::memcpy(&value, plain, sizeof(value));
+            value.read(plain);
             rgb += G;
         }
     }
@@ -332,14 +346,16 @@ private:
     void load(ptrdiff_t row, ptrdiff_t col, ptrdiff_t channel, ptrdiff_t count, Lanes<T, B>& value) const {
         const T* const from = &problem_.source(row, col, channel);
         if constexpr (Adjacent) {
-            __builtin_prefetch(from + kPrefetch * problem_.source.stride(1));
-            std::memcpy(&value, from, sizeof(value));
+            const T* const ahead = from + kPrefetch * problem_.source.stride(1);
+            __builtin_prefetch(ahead);
+            __builtin_prefetch(ahead + B - 1);
+            value.read(from);
         } else {
             T plain[B] = {};
             for (ptrdiff_t i = 0; i < count; ++i) {
                 plain[i] = from[i * problem_.source.stride(2)];
             }
-            std::memcpy(&value, plain, sizeof(value));
+            value.read(plain);
         }
     }
 
@@ -347,10 +363,10 @@ private:
     void store(ptrdiff_t row, ptrdiff_t col, ptrdiff_t channel, ptrdiff_t count, const Lanes<T, B>& value) const {
         T* const to = &problem_.out(row, col, channel);
         if constexpr (Adjacent) {
-            std::memcpy(to, &value, sizeof(value));
+            value.write(to);
         } else {
             T plain[B];
-            std::memcpy(plain, &value, sizeof(value));
+            value.write(plain);
             for (ptrdiff_t i = 0; i < count; ++i) {
                 to[i * problem_.out.stride(2)] = plain[i];
             }
@@ -419,7 +435,7 @@ private:
             }
         }
         T plain[B];
-        std::memcpy(plain, &not_finite, sizeof(plain));
+        not_finite.write(plain);
         return std::all_of(plain, plain + B, [](T zero) { return zero == T(0); });
     }
 
@@ -460,7 +476,7 @@ bool run(const Problem<T, G>& problem, Monitor& monitor) {
                 const ptrdiff_t x = i % across;
                 const Tile<T, G> tile(problem, {n_rows * y / down, n_rows * (y + 1) / down},
                                       {n_cols * x / across, n_cols * (x + 1) / across});
-                constexpr int kWide = 64 / static_cast<int>(sizeof(T));  // a cache line of channels
+                constexpr int kWide = kRegisterBytes / static_cast<int>(sizeof(T));
                 if (!(narrow ? tile.template filter<4>() : tile.template filter<kWide>())) {
                     finite.store(false, std::memory_order_relaxed);
                 }

@@ -326,17 +326,17 @@ private:
             const auto n = static_cast<std::int32_t>(std::min<ptrdiff_t>(cols.end - x, kBlock));
 #pragma GCC ivdep
             for (std::int32_t i = 0; i < kBlock; ++i) {
-                const bool own = (label[x + i] == k) & (i < n);
-                sums.count[i] += own ? T(1) : T(0);
-                sums.lightness[i] += own ? lightness[x + i] : T(0);
-                sums.a[i] += own ? a[x + i] : T(0);
-                sums.b[i] += own ? b[x + i] : T(0);
-                sums.row[i] += own ? row_in_window : T(0);
-                sums.col[i] += own ? position[x + i] : T(0);
+                const T own = (label[x + i] == k) & (i < n) ? T(1) : T(0);
+                sums.count[i] += own;
+                sums.lightness[i] += own * lightness[x + i];
+                sums.a[i] += own * a[x + i];
+                sums.b[i] += own * b[x + i];
+                sums.row[i] += own * row_in_window;
+                sums.col[i] += own * position[x + i];
                 if constexpr (Adaptive) {
                     const T color =
                         detail::squared_distance(lightness[x + i], a[x + i], b[x + i], c.lightness, c.a, c.b);
-                    const T candidate = own ? color : T(0);
+                    const T candidate = own * color;
                     max_color[i] = candidate > max_color[i] ? candidate : max_color[i];
                 }
             }
