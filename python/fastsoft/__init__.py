@@ -14,6 +14,7 @@ _LAZY = {
     "Cancelled": "errors",
     "ConvergenceError": "errors",
     "ImageReadError": "errors",
+    "KMeansResult": "ops.kmeans",
     "Layers": "layers",
     "OperatorSum": "operators",
     "PcgResult": "ops.pcg",
@@ -25,6 +26,7 @@ _LAZY = {
     "graph_laplacian": "ops.graph_laplacian",
     "guided_filter": "ops.guided_filter",
     "image_gradient": "ops.image_gradient",
+    "kmeans": "ops.kmeans",
     "matting_affinity": "ops.matting_laplacian",
     "matting_laplacian": "ops.matting_laplacian",
     "num_threads": "threads",
@@ -36,6 +38,7 @@ _LAZY = {
     "semantic_affinity": "ops.superpixel_graph",
     "set_num_threads": "threads",
     "slic": "ops.slic",
+    "split_kmeans": "ops.kmeans",
     "superpixel_graph": "ops.superpixel_graph",
     "to_float": "image",
     "write_png": "image",
@@ -51,6 +54,7 @@ if TYPE_CHECKING:
     from fastsoft.ops.graph_laplacian import graph_laplacian
     from fastsoft.ops.guided_filter import guided_filter
     from fastsoft.ops.image_gradient import image_gradient
+    from fastsoft.ops.kmeans import KMeansResult, kmeans, split_kmeans
     from fastsoft.ops.matting_laplacian import matting_affinity, matting_laplacian
     from fastsoft.ops.pcg import PcgResult, pcg
     from fastsoft.ops.relax import RelaxResult, relax_segments
