@@ -29,6 +29,7 @@ PYBIND11_MODULE(FASTSOFT_MODULE_NAME, module) {
     bind_guided_filter(module);
     bind_image_gradient(module);
     bind_kmeans(module);
+    bind_lanczos(module);
     bind_matting_laplacian(module);
     bind_parallel(module);
     bind_pcg(module);

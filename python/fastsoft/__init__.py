@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 _LAZY = {
     "Cancelled": "errors",
     "ConvergenceError": "errors",
+    "EigenResult": "ops.lanczos",
     "ImageReadError": "errors",
     "KMeansResult": "ops.kmeans",
     "Layers": "layers",
@@ -39,6 +40,7 @@ _LAZY = {
     "set_num_threads": "threads",
     "slic": "ops.slic",
     "split_kmeans": "ops.kmeans",
+    "smallest_eigenvectors": "ops.lanczos",
     "superpixel_graph": "ops.superpixel_graph",
     "to_float": "image",
     "write_png": "image",
@@ -55,6 +57,7 @@ if TYPE_CHECKING:
     from fastsoft.ops.guided_filter import guided_filter
     from fastsoft.ops.image_gradient import image_gradient
     from fastsoft.ops.kmeans import KMeansResult, kmeans, split_kmeans
+    from fastsoft.ops.lanczos import EigenResult, smallest_eigenvectors
     from fastsoft.ops.matting_laplacian import matting_affinity, matting_laplacian
     from fastsoft.ops.pcg import PcgResult, pcg
     from fastsoft.ops.relax import RelaxResult, relax_segments

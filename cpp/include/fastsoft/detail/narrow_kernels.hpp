@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+
+// Products of a column-major matrix L with a narrow row-major block x of right-hand sides. General matrix products pack
+// L into a layout of their own first, which costs more than the product when it is used for 8 or 16 columns only; these
+// keep a tile of x in registers and stream L once.
+namespace fastsoft::detail {
+
+#if defined(__AVX512F__)
+constexpr std::ptrdiff_t kVectorBytes = 64;
+constexpr int kRowTile = 8;
+#elif defined(__AVX__)
+constexpr std::ptrdiff_t kVectorBytes = 32;
+constexpr int kRowTile = 6;
+#else
+constexpr std::ptrdiff_t kVectorBytes = 16;
+constexpr int kRowTile = 6;
+#endif
+// Rows of a tile: with two vectors of right-hand sides each they fill the registers (32, or 16 without AVX-512), hide
+// the latency of the multiply-add, and stay below the ways of the first cache: rows of images are often a multiple of
+// 4096 bytes apart, and more than 12 such streams evict each other.
+
+// Right-hand sides are padded to a multiple of this, so that a row of x is whole vectors.
+template <class T>
+constexpr std::ptrdiff_t kLanes = kVectorBytes / static_cast<std::ptrdiff_t>(sizeof(T));
+
+// A vector of kLanes<T> numbers; `may_alias` and alignment 1 of the element allow loads from any T*.
+template <class T>
+struct VectorOf {
+    typedef T type __attribute__((vector_size(kVectorBytes), aligned(sizeof(T)), may_alias));
+};
+template <class T>
+using Vector = typename VectorOf<T>::type;
+
+template <class T>
+Vector<T>& lanes(T* p) {
+    return *reinterpret_cast<Vector<T>*>(p);
+}
+template <class T>
+const Vector<T>& lanes(const T* p) {
+    return *reinterpret_cast<const Vector<T>*>(p);
+}
+
+// y[i] -= sum_c L[i, c] x[c] for Rows rows of y and Vectors vectors of right-hand sides, held in registers.
+// L[i, c] = l[i * row_step + c * col_step].
+template <int Rows, int Vectors, class T>
+inline void subtract_tile(T* y, const T* l, std::ptrdiff_t row_step, std::ptrdiff_t col_step, const T* x,
+                          std::ptrdiff_t count, std::ptrdiff_t width) {
+    Vector<T> sum[Rows][Vectors];
+#pragma GCC unroll 8
+    for (int i = 0; i < Rows; ++i) {
+#pragma GCC unroll 2
+        for (int v = 0; v < Vectors; ++v) {
+            sum[i][v] = lanes(y + i * width + v * kLanes<T>);
+        }
+    }
+    for (std::ptrdiff_t c = 0; c < count; ++c) {
+        Vector<T> right[Vectors];
+#pragma GCC unroll 2
+        for (int v = 0; v < Vectors; ++v) {
+            right[v] = lanes(x + c * width + v * kLanes<T>);
+        }
+        const T* const column = l + c * col_step;
+#pragma GCC unroll 8
+        for (int i = 0; i < Rows; ++i) {
+            const T factor = column[i * row_step];
+#pragma GCC unroll 2
+            for (int v = 0; v < Vectors; ++v) {
+                sum[i][v] -= factor * right[v];
+            }
+        }
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < Rows; ++i) {
+#pragma GCC unroll 2
+        for (int v = 0; v < Vectors; ++v) {
+            lanes(y + i * width + v * kLanes<T>) = sum[i][v];
+        }
+    }
+}
+
+template <int Rows, class T>
+inline void subtract_rows(T* y, const T* l, std::ptrdiff_t row_step, std::ptrdiff_t col_step, const T* x,
+                          std::ptrdiff_t count, std::ptrdiff_t width) {
+    std::ptrdiff_t v = 0;
+    for (; v + 2 * kLanes<T> <= width; v += 2 * kLanes<T>) {
+        subtract_tile<Rows, 2>(y + v, l, row_step, col_step, x + v, count, width);
+    }
+    for (; v < width; v += kLanes<T>) {
+        subtract_tile<Rows, 1>(y + v, l, row_step, col_step, x + v, count, width);
+    }
+}
+
+// y (rows, width) -= L x for L (rows, count) given by its steps and x (count, width). width is a multiple of kLanes<T>.
+template <class T>
+void subtract_narrow_product(T* y, const T* l, std::ptrdiff_t row_step, std::ptrdiff_t col_step, const T* x,
+                             std::ptrdiff_t rows, std::ptrdiff_t count, std::ptrdiff_t width) {
+    std::ptrdiff_t row = 0;
+    for (; row + kRowTile <= rows; row += kRowTile) {
+        subtract_rows<kRowTile>(y + row * width, l + row * row_step, row_step, col_step, x, count, width);
+    }
+    for (; row < rows; ++row) {
+        subtract_rows<1>(y + row * width, l + row * row_step, row_step, col_step, x, count, width);
+    }
+}
+
+// x = L^-1 x for lower triangular L (p, p), column-major.
+template <class T>
+void solve_lower(const T* l, std::ptrdiff_t ld, T* x, std::ptrdiff_t p, std::ptrdiff_t width) {
+    for (std::ptrdiff_t first = 0; first < p; first += kRowTile) {
+        const std::ptrdiff_t count = std::min<std::ptrdiff_t>(kRowTile, p - first);
+        subtract_narrow_product(x + first * width, l + first, std::ptrdiff_t{1}, ld, x, count, first, width);
+        for (std::ptrdiff_t j = first; j < first + count; ++j) {
+            const T inverse = T(1) / l[j + j * ld];
+            for (std::ptrdiff_t v = 0; v < width; ++v) {
+                x[j * width + v] *= inverse;
+            }
+            for (std::ptrdiff_t i = j + 1; i < first + count; ++i) {
+                const T factor = l[i + j * ld];
+                for (std::ptrdiff_t v = 0; v < width; ++v) {
+                    x[i * width + v] -= factor * x[j * width + v];
+                }
+            }
+        }
+    }
+}
+
+// x = L'^-1 x.
+template <class T>
+void solve_lower_transposed(const T* l, std::ptrdiff_t ld, T* x, std::ptrdiff_t p, std::ptrdiff_t width) {
+    for (std::ptrdiff_t last = p; last > 0;) {
+        const std::ptrdiff_t first = last > kRowTile ? last - kRowTile : 0;
+        subtract_narrow_product(x + first * width, l + last + first * ld, ld, std::ptrdiff_t{1}, x + last * width,
+                                last - first, p - last, width);
+        for (std::ptrdiff_t j = last; j-- > first;) {
+            for (std::ptrdiff_t i = j + 1; i < last; ++i) {
+                const T factor = l[i + j * ld];
+                for (std::ptrdiff_t v = 0; v < width; ++v) {
+                    x[j * width + v] -= factor * x[i * width + v];
+                }
+            }
+            const T inverse = T(1) / l[j + j * ld];
+            for (std::ptrdiff_t v = 0; v < width; ++v) {
+                x[j * width + v] *= inverse;
+            }
+        }
+        last = first;
+    }
+}
+
+}  // namespace fastsoft::detail

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: MIT
+#include "fastsoft/core/tall_matrix.hpp"
+
+#include <Eigen/Dense>
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+#include <vector>
+
+#include "fastsoft/core/parallel.hpp"
+#include "fastsoft/detail/narrow_kernels.hpp"
+
+namespace fastsoft {
+namespace {
+
+template <class T>
+using RowMatrix = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+template <class T>
+using Chunk = Eigen::Map<RowMatrix<T>, Eigen::Unaligned, Eigen::OuterStride<>>;
+template <class T>
+using ConstChunk = Eigen::Map<const RowMatrix<T>, Eigen::Unaligned, Eigen::OuterStride<>>;
+
+// Columns worked on together: a chunk of 256 vectors takes half a megabyte of cache.
+constexpr std::ptrdiff_t kChunk = 240;
+// Chunks summed by one task before partial sums are added up.
+constexpr std::ptrdiff_t kTask = 64 * kChunk;
+
+template <class T>
+ConstChunk<T> columns(const T* data, std::ptrdiff_t rows, std::ptrdiff_t n, std::ptrdiff_t begin, std::ptrdiff_t end) {
+    return ConstChunk<T>(data + begin, rows, end - begin, Eigen::OuterStride<>(n));
+}
+
+template <class T>
+Chunk<T> columns(T* data, std::ptrdiff_t rows, std::ptrdiff_t n, std::ptrdiff_t begin, std::ptrdiff_t end) {
+    return Chunk<T>(data + begin, rows, end - begin, Eigen::OuterStride<>(n));
+}
+
+// Sum over tasks of visit(begin, end, accumulator), an (rows, cols) matrix each, added in task order.
+template <class Visit>
+void sum_over_columns(std::ptrdiff_t n, std::ptrdiff_t rows, std::ptrdiff_t cols, double* out, Visit&& visit) {
+    const std::ptrdiff_t n_tasks = (n + kTask - 1) / kTask;
+    std::vector<RowMatrix<double>> partial(static_cast<std::size_t>(n_tasks));
+    parallel_for(n, kTask, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
+        RowMatrix<double>& sum = partial[static_cast<std::size_t>(begin / kTask)];
+        sum.setZero(rows, cols);
+        for (std::ptrdiff_t first = begin; first < end; first += kChunk) {
+            visit(first, std::min(end, first + kChunk), sum);
+        }
+    });
+    Eigen::Map<RowMatrix<double>> total(out, rows, cols);
+    total.setZero();
+    for (const auto& sum : partial) {
+        total += sum;
+    }
+}
+
+// Columns of the transposed block, padded to whole vectors.
+template <class T>
+std::ptrdiff_t padded(std::ptrdiff_t b) {
+    return (b + detail::kLanes<T> - 1) / detail::kLanes<T> * detail::kLanes<T>;
+}
+
+// right (end - begin, width) = columns begin..end of W, transposed; the padding is left as it is.
+template <class T>
+void gather_transposed(const T* w, std::ptrdiff_t b, std::ptrdiff_t n, std::ptrdiff_t begin, std::ptrdiff_t end,
+                       T* right) {
+    const std::ptrdiff_t width = padded<T>(b);
+    for (std::ptrdiff_t j = 0; j < b; ++j) {
+        for (std::ptrdiff_t i = begin; i < end; ++i) {
+            right[(i - begin) * width + j] = w[j * n + i];
+        }
+    }
+}
+
+// Rows of V are n apart, which for images is often a multiple of a page: a walk down a column then misses every cache.
+// Columns begin..end are copied row by row into a compact array with an odd pitch first.
+constexpr std::ptrdiff_t kPitch = kChunk + 16;
+
+template <class T>
+void pack_columns(const T* v, std::ptrdiff_t m, std::ptrdiff_t n, std::ptrdiff_t begin, std::ptrdiff_t end, T* packed) {
+    for (std::ptrdiff_t i = 0; i < m; ++i) {
+        std::copy(v + i * n + begin, v + i * n + end, packed + i * kPitch);
+    }
+}
+
+// sum += V right for packed columns of V, `count` of them.
+template <class T>
+void add_product(const T* packed, std::ptrdiff_t m, std::ptrdiff_t count, const T* right, std::ptrdiff_t b,
+                 RowMatrix<double>& sum) {
+    const std::ptrdiff_t width = padded<T>(b);
+    std::vector<T> negative(static_cast<std::size_t>(m * width), T(0));
+    detail::subtract_narrow_product(negative.data(), packed, kPitch, std::ptrdiff_t{1}, right, m, count, width);
+    for (std::ptrdiff_t i = 0; i < m; ++i) {
+        for (std::ptrdiff_t j = 0; j < b; ++j) {
+            sum(i, j) -= static_cast<double>(negative[static_cast<std::size_t>(i * width + j)]);
+        }
+    }
+}
+
+// SplitMix64 (Steele, Lea, Flood 2014), as a hash of a counter.
+std::uint64_t mix(std::uint64_t z) {
+    z += 0x9e3779b97f4a7c15ULL;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
+    return z ^ (z >> 31);
+}
+
+}  // namespace
+
+template <class T>
+void TallCpu<T>::project(const T* v, std::ptrdiff_t m, const T* w, std::ptrdiff_t b, std::ptrdiff_t n, double* c) {
+    sum_over_columns(n, m, b, c, [&](std::ptrdiff_t begin, std::ptrdiff_t end, RowMatrix<double>& sum) {
+        std::vector<T> packed(static_cast<std::size_t>(m * kPitch));
+        std::vector<T> right(static_cast<std::size_t>((end - begin) * padded<T>(b)));
+        pack_columns(v, m, n, begin, end, packed.data());
+        gather_transposed(w, b, n, begin, end, right.data());
+        add_product(packed.data(), m, end - begin, right.data(), b, sum);
+    });
+}
+
+template <class T>
+void TallCpu<T>::gram(const T* w, std::ptrdiff_t b, std::ptrdiff_t n, double* g) {
+    sum_over_columns(n, b, b, g, [&](std::ptrdiff_t begin, std::ptrdiff_t end, RowMatrix<double>& sum) {
+        const RowMatrix<double> rows = columns(w, b, n, begin, end).template cast<double>();
+        sum.noalias() += rows * rows.transpose();
+    });
+}
+
+template <class T>
+void TallCpu<T>::project_out(const T* v, std::ptrdiff_t m, T* w, std::ptrdiff_t b, std::ptrdiff_t n, const double* c,
+                             double* next) {
+    const std::ptrdiff_t width = padded<T>(b);
+    std::vector<T> coefficients(static_cast<std::size_t>(m * width));
+    for (std::ptrdiff_t i = 0; i < m; ++i) {
+        for (std::ptrdiff_t j = 0; j < b; ++j) {
+            coefficients[static_cast<std::size_t>(i * width + j)] = static_cast<T>(c[i * b + j]);
+        }
+    }
+    std::vector<double> unused(next == nullptr ? static_cast<std::size_t>(m * b) : 0);
+    double* const sums = next == nullptr ? unused.data() : next;
+    sum_over_columns(n, m, b, sums, [&](std::ptrdiff_t begin, std::ptrdiff_t end, RowMatrix<double>& sum) {
+        std::vector<T> packed(static_cast<std::size_t>(m * kPitch));
+        std::vector<T> right(static_cast<std::size_t>((end - begin) * width));
+        pack_columns(static_cast<const T*>(v), m, n, begin, end, packed.data());
+        gather_transposed(static_cast<const T*>(w), b, n, begin, end, right.data());
+        detail::subtract_narrow_product(right.data(), packed.data(), std::ptrdiff_t{1}, kPitch, coefficients.data(),
+                                        end - begin, m, width);
+        for (std::ptrdiff_t j = 0; j < b; ++j) {
+            for (std::ptrdiff_t i = begin; i < end; ++i) {
+                w[j * n + i] = right[static_cast<std::size_t>((i - begin) * width + j)];
+            }
+        }
+        if (next != nullptr) {
+            add_product(packed.data(), m, end - begin, right.data(), b, sum);
+        }
+    });
+}
+
+template <class T>
+void TallCpu<T>::transform(T* w, std::ptrdiff_t b, std::ptrdiff_t n, const double* a) {
+    const RowMatrix<T> matrix = Eigen::Map<const RowMatrix<double>>(a, b, b).template cast<T>();
+    parallel_for(n, kChunk, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
+        auto rows = columns(w, b, n, begin, end);
+        const RowMatrix<T> copy = rows;
+        rows.noalias() = matrix * copy;
+    });
+}
+
+template <class T>
+void TallCpu<T>::rotate(T* v, std::ptrdiff_t m, std::ptrdiff_t n, const double* q, std::ptrdiff_t k) {
+    const RowMatrix<T> rotation = Eigen::Map<const RowMatrix<double>>(q, m, k).template cast<T>().transpose();
+    parallel_for(n, kChunk, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
+        const RowMatrix<T> copy = columns(static_cast<const T*>(v), m, n, begin, end);
+        columns(v, k, n, begin, end).noalias() = rotation * copy;
+    });
+}
+
+template <class T>
+void TallCpu<T>::fill_normal(T* w, std::ptrdiff_t b, std::ptrdiff_t n, std::uint64_t seed, std::uint64_t stream) {
+    constexpr double kScale = 1.0 / 9007199254740992.0;  // 2^-53
+    parallel_for(n, kTask, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
+        for (std::ptrdiff_t v = 0; v < b; ++v) {
+            const std::uint64_t key = mix(seed ^ mix(stream + static_cast<std::uint64_t>(v)));
+            for (std::ptrdiff_t i = begin; i < end; ++i) {
+                // Box-Muller on two hashed counters.
+                const std::uint64_t first = mix(key + 2 * static_cast<std::uint64_t>(i));
+                const std::uint64_t second = mix(key + 2 * static_cast<std::uint64_t>(i) + 1);
+                const double u = (static_cast<double>(first >> 11) + 0.5) * kScale;
+                const double angle = 2.0 * std::numbers::pi * static_cast<double>(second >> 11) * kScale;
+                w[v * n + i] = static_cast<T>(std::sqrt(-2.0 * std::log(u)) * std::cos(angle));
+            }
+        }
+    });
+}
+
+template <class T>
+void TallCpu<T>::residual_norms(const T* w, const T* v, const double* factor, std::ptrdiff_t b, std::ptrdiff_t n,
+                                double* out) {
+    for (std::ptrdiff_t row = 0; row < b; ++row) {
+        const T scale = static_cast<T>(factor[row]);
+        const T* const x = w + row * n;
+        const T* const y = v + row * n;
+        const double sum = parallel_sum<double>(n, kTask, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
+            double total = 0.0;
+            for (std::ptrdiff_t i = begin; i < end; ++i) {
+                const double difference = static_cast<double>(x[i]) - static_cast<double>(scale * y[i]);
+                total += difference * difference;
+            }
+            return total;
+        });
+        out[row] = std::sqrt(sum);
+    }
+}
+
+template struct TallCpu<float>;
+template struct TallCpu<double>;
+
+}  // namespace fastsoft

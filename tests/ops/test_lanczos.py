@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: MIT
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+import fastsoft
+from tests.reference import lanczos as reference
+
+
+def grid_laplacian(height, width, dtype=np.float64):
+    """4-neighbour graph Laplacian as a stencil."""
+    weights = np.zeros((13, height, width), dtype=dtype)
+    weights[1, :, :-1] = -1
+    weights[5, :-1, :] = -1
+    weights[0, :, :-1] += 1
+    weights[0, :, 1:] += 1
+    weights[0, :-1, :] += 1
+    weights[0, 1:, :] += 1
+    return fastsoft.StencilMatrix(weights)
+
+
+def random_edges(rng, n, count, dtype=np.float64, low=-1.0):
+    """Laplacian of random long edges with weights in [low, 1]: indefinite where low < 0."""
+    a, b = rng.integers(0, n, count), rng.integers(0, n, count)
+    keep = a != b
+    weight = rng.uniform(low, 1.0, count)[keep]
+    affinity = sparse.coo_array((weight, (a[keep], b[keep])), shape=(n, n)).tocsr()
+    affinity = affinity + affinity.T
+    return (sparse.diags_array(np.asarray(affinity.sum(axis=1)).ravel()) - affinity).tocsr().astype(dtype)
+
+
+def check_pairs(operator, pairs, bound):
+    v = pairs.eigenvectors.astype(np.float64)
+    k = v.shape[1]
+    eps = np.finfo(pairs.eigenvectors.dtype).eps
+    np.testing.assert_allclose(v.T @ v, np.eye(k), atol=100 * eps)
+    residual = np.linalg.norm(operator.tocsr().astype(np.float64) @ v - v * pairs.eigenvalues, axis=0)
+    assert residual.max() <= bound * pairs.lambda_max
+    # Reported residuals are computed in the operator's own dtype.
+    np.testing.assert_allclose(pairs.residuals, residual, atol=30 * eps * pairs.lambda_max)
+    assert np.all(np.diff(pairs.eigenvalues) >= -1e-12)
+
+
+@pytest.mark.parametrize("shape", [(128, 192), (7, 900), (901, 5)])
+def test_grid_spectrum_in_closed_form(shape):
+    operator = grid_laplacian(*shape)
+    pairs = fastsoft.smallest_eigenvectors(operator, 24, tolerance=1e-11)
+    expected = reference.grid_laplacian_eigenvalues(*shape, 24)
+    # Second order in the residual: errors are far below the tolerance on vectors.
+    np.testing.assert_allclose(pairs.eigenvalues, expected, atol=1e-12)
+    check_pairs(operator, pairs, 1e-11)
+
+
+def test_float32_grid_spectrum():
+    operator = grid_laplacian(90, 70, np.float32)
+    pairs = fastsoft.smallest_eigenvectors(operator, 20)
+    np.testing.assert_allclose(pairs.eigenvalues, reference.grid_laplacian_eigenvalues(90, 70, 20), atol=3e-6)
+    check_pairs(operator, pairs, 1e-5)
+    assert pairs.eigenvectors.dtype == np.float32
+
+
+@pytest.mark.parametrize("shape", [(12, 9), (28, 25)])
+@pytest.mark.parametrize("form", ["stencil", "csr with grid", "csr"])
+def test_indefinite_sum_equals_dense_solver(rng, shape, form):
+    n = shape[0] * shape[1]
+    operator = grid_laplacian(*shape) + random_edges(rng, n, 40)
+    expected, vectors = reference.smallest_eigenvectors(operator.tocsr(), 12)
+    assert expected[0] < -0.01
+    given = operator if form == "stencil" else operator.tocsr()
+    pairs = fastsoft.smallest_eigenvectors(
+        given, 12, tolerance=1e-11, grid_shape=shape if form == "csr with grid" else None
+    )
+    np.testing.assert_allclose(pairs.eigenvalues, expected, atol=1e-11)
+    assert reference.largest_principal_sine(vectors, pairs.eigenvectors) < 1e-7
+    largest = np.abs(pairs.eigenvectors).argmax(axis=0)
+    assert np.all(pairs.eigenvectors[largest, np.arange(12)] > 0)
+
+
+def test_matrix_without_any_grid(rng):
+    operator = random_edges(rng, 600, 1500, low=-0.1)
+    expected, _ = reference.smallest_eigenvectors(operator, 10)
+    pairs = fastsoft.smallest_eigenvectors(operator, 10, tolerance=1e-10)
+    np.testing.assert_allclose(pairs.eigenvalues, expected, atol=1e-10)
+
+
+def test_every_copy_of_a_repeated_eigenvalue_is_found():
+    # 24 blocks without a common edge: eigenvalue 0 has more copies than a block has vectors.
+    weights = grid_laplacian(8, 10).weights
+    tiled = fastsoft.StencilMatrix(np.tile(weights, (1, 6, 4)))
+    pairs = fastsoft.smallest_eigenvectors(tiled, 30, tolerance=1e-10)
+    np.testing.assert_allclose(pairs.eigenvalues[:24], 0.0, atol=1e-12)
+    np.testing.assert_allclose(pairs.eigenvalues[24:], reference.grid_laplacian_eigenvalues(8, 10, 2)[1], atol=1e-12)
+
+
+def test_inertia_counts_the_eigenvalues_below_the_shift():
+    expected = reference.grid_laplacian_eigenvalues(60, 41, 40)
+    shift = 0.5 * (expected[10] + expected[11])
+    pairs = fastsoft.smallest_eigenvectors(grid_laplacian(60, 41), 20, shift=shift, tolerance=1e-10)
+    assert pairs.n_below_shift == 11
+    np.testing.assert_allclose(pairs.eigenvalues, expected[:20], atol=1e-10)
+
+
+def test_products_only_method(rng):
+    diagonal = np.concatenate([np.arange(12.0), np.linspace(40.0, 60.0, 988)])
+    operator = sparse.diags_array(diagonal).tocsr() + random_edges(rng, 1000, 300) * 0.1
+    pairs = fastsoft.smallest_eigenvectors(operator, 12, method="lanczos", tolerance=1e-9)
+    np.testing.assert_allclose(pairs.eigenvalues, reference.smallest_eigenvectors(operator, 12)[0], atol=1e-8)
+    assert pairs.shift is None
+
+
+def test_too_few_restarts_raise_with_the_best_result():
+    operator = grid_laplacian(64, 64)
+    arguments = {"method": "lanczos", "tolerance": 1e-10, "max_restarts": 0}
+    with pytest.raises(fastsoft.ConvergenceError, match="did not converge") as caught:
+        fastsoft.smallest_eigenvectors(operator, 10, **arguments)
+    result = caught.value.result
+    assert result.eigenvectors.shape == (4096, 10)
+    assert not result.info.converged
+    assert result.info.residual > 1e-10
+    kept = fastsoft.smallest_eigenvectors(operator, 10, allow_unconverged=True, **arguments)
+    np.testing.assert_array_equal(kept.eigenvalues, result.eigenvalues)
+
+
+def test_same_bits_for_any_number_of_threads_and_run(rng, threads, dtype):
+    operator = grid_laplacian(60, 70, dtype) + random_edges(rng, 4200, 60, dtype)
+    results = []
+    for count in (1, 2, 2):
+        threads(count)
+        results.append(fastsoft.smallest_eigenvectors(operator, 15, seed=3))
+    for other in results[1:]:
+        np.testing.assert_array_equal(results[0].eigenvalues, other.eigenvalues)
+        np.testing.assert_array_equal(results[0].eigenvectors, other.eigenvectors)
+    assert results[0].eigenvectors.flags.f_contiguous
+
+
+def test_progress_rises_and_cancels():
+    seen = []
+    operator = grid_laplacian(64, 48)
+    fastsoft.smallest_eigenvectors(operator, 10, progress=seen.append)
+    assert seen[-1] == 1.0
+    assert min(seen) >= 0.0
+
+    def stop(fraction):
+        raise fastsoft.Cancelled
+
+    with pytest.raises(fastsoft.Cancelled):
+        fastsoft.smallest_eigenvectors(operator, 10, progress=stop)
+
+
+def test_bad_arguments_are_refused():
+    operator = grid_laplacian(30, 30)
+    with pytest.raises(ValueError, match=r"n_eigenvectors must be in 1\.\.900, got 901"):
+        fastsoft.smallest_eigenvectors(operator, 901)
+    with pytest.raises(ValueError, match="tolerance must be above 0, got 0"):
+        fastsoft.smallest_eigenvectors(operator, 5, tolerance=0)
+    with pytest.raises(ValueError, match="grid_shape must have the operator's 900 pixels, got 30x31"):
+        fastsoft.smallest_eigenvectors(operator, 5, grid_shape=(30, 31))
+    with pytest.raises(ValueError, match="shift must not be an eigenvalue"):
+        fastsoft.smallest_eigenvectors(sparse.eye_array(900, format="csr"), 5, shift=1.0)
+    with pytest.raises(TypeError, match="SciPy sparse"):
+        fastsoft.smallest_eigenvectors(np.eye(5), 2)
+
+
+def test_golden_eigenpairs(golden):
+    n = golden["L_indptr"].size - 1
+    laplacian = sparse.csr_array((golden["L_data"], golden["L_indices"], golden["L_indptr"]), shape=(n, n))
+    pairs = fastsoft.smallest_eigenvectors(laplacian, 100, grid_shape=golden["image"].shape[:2], tolerance=1e-11)
+    # The program asks for the smallest magnitude; here those are the smallest.
+    expected = np.sort(golden["eigenvalues"])
+    np.testing.assert_allclose(pairs.eigenvalues, expected, atol=1e-8 * pairs.lambda_max)
+    np.testing.assert_allclose(pairs.eigenvalues, expected, atol=1e-10)
+    assert pairs.info.residual <= 1e-11
+    if "eigenvectors" in golden:
+        # The stored vectors are float32.
+        assert reference.largest_principal_sine(pairs.eigenvectors, golden["eigenvectors"]) < 1e-6
