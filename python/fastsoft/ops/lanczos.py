@@ -91,12 +91,12 @@ def smallest_eigenvectors(
     n_eigenvectors : int, default 100
         Number of pairs k, at most N.
     grid_shape : (int, int), optional
-        Height and width of the pixel grid whose pixels the unknowns are. Known by itself when the operator has a stencil. On
-        a grid the elimination order is geometric; otherwise the graph is searched for separators.
+        Height and width of the pixel grid whose pixels the unknowns are; known by itself when the operator has a
+        stencil. On a grid the elimination order is geometric; otherwise the graph is searched for separators.
     tolerance : float, default 1e-5
         Bound on every residual ``||A v - lambda v||``, relative to the largest eigenvalue.
     method : {"auto", "shift-invert", "lanczos"}, default "auto"
-        "lanczos" multiplies with the operator only: little memory, but for Laplacians of photographs hundreds of times slower.
+        "lanczos" multiplies with the operator only: little memory, but hundreds of times slower for photographs.
         "auto" is "shift-invert", or a dense solver where the matrix is hardly larger than k.
     shift : float, optional
         It must not be an eigenvalue; some may lie below it. Default ``-1e-4`` times the largest eigenvalue times
@@ -124,10 +124,10 @@ def smallest_eigenvectors(
 
     Notes
     -----
-    Memory for an H x W image: the factor with 150 to 250 numbers per pixel, and the basis with about 250. The sign of each
-    vector is fixed so that its component of largest magnitude is positive. Within a cluster of equal eigenvalues the
-    vectors are an arbitrary orthonormal basis. Same input, seed and instruction set give the same bits for any number of
-    threads.
+    Memory for an H x W image: the factor with 150 to 250 numbers per pixel, and the basis with about 250. The sign of
+    each vector is fixed so that its component of largest magnitude is positive. Within a cluster of equal eigenvalues
+    the vectors are an arbitrary orthonormal basis. Same input, seed and instruction set give the same bits for any
+    number of threads.
 
     References
     ----------
