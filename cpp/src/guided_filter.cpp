@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cstring>
 #include <vector>
 
 #include "fastsoft/core/error.hpp"
@@ -42,8 +41,17 @@ struct Lanes {
     typedef T Part __attribute__((vector_size(kBytes)));
     Part part[kParts];
 
-    // As vectors of the same length, not as bytes: std::memcpy goes in portions of 16 bytes on some processors, and
-    // what was stored in portions has to reach the cache before it can be loaded as a whole.
+    // Copies go part by part, as vectors and not as bytes: byte copies go in shorter portions on some processors,
+    // and what was stored in portions has to reach the cache before it can be loaded as a whole.
+    Lanes() = default;
+    Lanes(const Lanes& other) { *this = other; }
+    Lanes& operator=(const Lanes& other) {
+        for (int i = 0; i < kParts; ++i) {
+            part[i] = other.part[i];
+        }
+        return *this;
+    }
+
     typedef T Unaligned __attribute__((vector_size(kBytes), aligned(alignof(T)), may_alias));
     void read(const T* from) {
         for (int i = 0; i < kParts; ++i) {
@@ -278,22 +286,24 @@ private:
         const Range cols = {coefficient_cols_.begin - col_radius, coefficient_cols_.end + col_radius};
         BoxSums<V, 1> box(guide_cols_.size(), row_radius, col_radius);
         // A row of each lies in memory, because scalars cannot be put into a register one by one without waiting.
-        std::vector<V> values(static_cast<std::size_t>(guide_cols_.size()));
-        std::vector<V> sums(static_cast<std::size_t>(coefficient_cols_.size()));
+        std::vector<double> values(static_cast<std::size_t>(guide_cols_.size() * kSums));
+        std::vector<double> sums(static_cast<std::size_t>(coefficient_cols_.size() * kSums));
         box.begin_picture();
         for (ptrdiff_t row = rows.begin; row < rows.end; ++row) {
-            fill_guide_values<kSums>(row, values);
+            fill_guide_values(row, kSums, values);
             box.begin_row();
             for (ptrdiff_t col = cols.begin; col < cols.end; ++col) {
                 V sum;
                 if (guide_cols_.contains(col)) {
                     const ptrdiff_t position = col - guide_cols_.begin;
-                    box.push(position, &values[static_cast<std::size_t>(position)], &sum);
+                    V value;
+                    value.read(values.data() + position * kSums);
+                    box.push(position, &value, &sum);
                 } else {
                     box.push_outside(&sum);
                 }
                 if (col - col_radius >= coefficient_cols_.begin) {
-                    sums[static_cast<std::size_t>(col - col_radius - coefficient_cols_.begin)] = sum;
+                    sum.write(sums.data() + (col - col_radius - coefficient_cols_.begin) * kSums);
                 }
             }
             const ptrdiff_t center_row = row - row_radius;
@@ -304,32 +314,27 @@ private:
             for (ptrdiff_t col = coefficient_cols_.begin; col < coefficient_cols_.end; ++col) {
                 const auto count =
                     static_cast<double>(n_window_rows * window_count(col, problem_.n_cols(), col_radius));
-                double plain[kSums];
-                sums[static_cast<std::size_t>(col - coefficient_cols_.begin)].write(plain);
-                detail::guide_statistics<T, G>(plain, count, problem_.epsilon,
-                                               statistics_[statistics_index(center_row, col)]);
+                detail::guide_statistics<T, G>(sums.data() + (col - coefficient_cols_.begin) * kSums, count,
+                                               problem_.epsilon, statistics_[statistics_index(center_row, col)]);
             }
         }
     }
 
     // The guide's values and products of values along a row; zero for a row outside the picture.
-    template <int N>
-    void fill_guide_values(ptrdiff_t row, std::vector<Lanes<double, N>>& values) const {
+    void fill_guide_values(ptrdiff_t row, ptrdiff_t pitch, std::vector<double>& values) const {
         if (!guide_rows_.contains(row)) {
-            std::fill(values.begin(), values.end(), Lanes<double, N>{});
+            std::fill(values.begin(), values.end(), 0.0);
             return;
         }
         const T* rgb = color(row, guide_cols_.begin);
-        for (auto& value : values) {
-            double plain[N] = {};
-            int k = G;
+        for (double* value = values.data(); value != values.data() + values.size(); value += pitch) {
+            double* product = value + G;
             for (int i = 0; i < G; ++i) {
-                plain[i] = static_cast<double>(rgb[i]);
+                value[i] = static_cast<double>(rgb[i]);
                 for (int j = i; j < G; ++j) {
-                    plain[k++] = static_cast<double>(rgb[i]) * static_cast<double>(rgb[j]);
+                    *product++ = static_cast<double>(rgb[i]) * static_cast<double>(rgb[j]);
                 }
             }
-            value.read(plain);
             rgb += G;
         }
     }
