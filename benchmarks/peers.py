@@ -60,6 +60,14 @@ def commit() -> str:
     return result.stdout.strip() or "unknown"
 
 
+def head_of_results(title: str, module: str, arguments: list[str] | None) -> list[str]:
+    """Return the beginning of a page of results: the command, the commit, the machine and the versions."""
+    command = shlex.join(["python", "-m", module, *(sys.argv[1:] if arguments is None else arguments)])
+    machine = f"{processor()}, {fastsoft.num_threads()} threads, {platform.system()}"
+    python = f"Python {platform.python_version()}"
+    return [f"# {title}", "", f"`{command}`, commit {commit()}", "", f"{machine}, {python}, {versions()}", ""]
+
+
 def rows(name: str, size: str, image: Any, rounds: int) -> list[str]:
     """Measure one operation on one picture and return the lines of the table."""
     case = CASES[name](image)
@@ -88,13 +96,7 @@ def main(arguments: list[str] | None = None) -> int:
     use_all_threads()
 
     head = [
-        "# fastsoft against other libraries",
-        "",
-        f"`{shlex.join(['python', '-m', 'benchmarks.peers', *(arguments or sys.argv[1:])])}`, commit {commit()}",
-        "",
-        f"{processor()}, {fastsoft.num_threads()} threads, {platform.system()}, Python {platform.python_version()}, "
-        f"{versions()}",
-        "",
+        *head_of_results("fastsoft against other libraries", "benchmarks.peers", arguments),
         "Milliseconds are medians of runs in turns; the ratio is peer / fastsoft within a pair of runs, its median and "
         "quartiles. More is faster.",
         "",

@@ -34,7 +34,7 @@ def signature(name: str, value: object) -> str:
         parameter.replace(annotation=inspect.Parameter.empty)
         for parameter in inspect.signature(value).parameters.values()  # type: ignore[arg-type]
     ]
-    return f"{name}{inspect.Signature(parameters)}"
+    return re.sub(r"<class '([\w.]+)'>", r"\1", f"{name}{inspect.Signature(parameters)}")
 
 
 def first_paragraph(value: object) -> str:

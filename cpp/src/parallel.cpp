@@ -164,7 +164,7 @@ struct State {
 // by a fork in another thread, and the child would wait for its guard for ever. Never destroyed: workers may outlive
 // static destructors.
 State* g_state = new State;
-const int g_default = default_num_threads();
+const int kDefaultThreads = default_num_threads();
 std::atomic<int> g_requested{0};
 
 // A child of fork has only the forking thread: the parent's workers and whatever locks they held are gone. The child
@@ -174,13 +174,13 @@ void reset_after_fork() {
     inside_task = false;
 }
 
-[[maybe_unused]] const int g_fork_handler = pthread_atfork(nullptr, nullptr, reset_after_fork);
+[[maybe_unused]] const int kForkHandler = pthread_atfork(nullptr, nullptr, reset_after_fork);
 
 }  // namespace
 
 int num_threads() {
     const int requested = g_requested.load();
-    return requested > 0 ? requested : g_default;
+    return requested > 0 ? requested : kDefaultThreads;
 }
 
 void set_num_threads(int count) {
