@@ -76,6 +76,9 @@ def project_to_simplex(alphas: Any) -> tuple[Any, float]:
 
 
 def _project(values: Any) -> Any:
+    # A number added to all values of a row changes nothing. With the largest at 0 all that stay positive lie in
+    # [-1, 0], and rounding is that of alphas whatever came in.
+    values = values - values.max(axis=1, keepdims=True)
     descending = -np.sort(-values, axis=1)
     # Lowering by level[k] brings the sum of the k + 1 largest to 1; the right k is the last whose alpha stays positive.
     level = (np.cumsum(descending, axis=1) - 1) / np.arange(1, values.shape[1] + 1)
