@@ -17,6 +17,7 @@ void bind_pcg(pybind11::module_& module);
 void bind_relax(pybind11::module_& module);
 void bind_slic(pybind11::module_& module);
 void bind_superpixel_graph(pybind11::module_& module);
+void bind_sparsify(pybind11::module_& module);
 void bind_symmetric_operator(pybind11::module_& module);
 
 }  // namespace fastsoft::bindings

@@ -36,5 +36,6 @@ PYBIND11_MODULE(FASTSOFT_MODULE_NAME, module) {
     bind_relax(module);
     bind_slic(module);
     bind_superpixel_graph(module);
+    bind_sparsify(module);
     bind_symmetric_operator(module);
 }

@@ -4,7 +4,9 @@
 Native operations of fastsoft on the CPU. Private: call them through the package.
 """
 from __future__ import annotations
+import collections.abc
 import numpy
+import numpy.typing
 import typing
 __all__: list[str] = ['affinity_degrees', 'color_affinity', 'estimate_lambda_max', 'graph_laplacian_csr', 'graph_laplacian_n_entries', 'graph_laplacian_stencil', 'guided_filter', 'image_gradient', 'isa_level', 'kmeans', 'matting_laplacian_csr', 'matting_laplacian_stencil', 'matting_n_entries', 'num_threads', 'operator_apply', 'operator_diagonal', 'pcg', 'region_means', 'relax_segments', 'semantic_affinity', 'set_num_threads', 'slic', 'smallest_eigenvectors', 'split_kmeans', 'superpixel_graph']
 def affinity_degrees(terms: list[typing.Any], like: numpy.ndarray, sums: numpy.ndarray, magnitudes: numpy.ndarray) -> None:
@@ -20,6 +22,8 @@ def graph_laplacian_n_entries(indptr: numpy.ndarray, indices: numpy.ndarray, dat
 def graph_laplacian_stencil(affinity: numpy.ndarray, scale: typing.Any, weights: numpy.ndarray) -> None:
     ...
 def guided_filter(guide: numpy.ndarray, source: numpy.ndarray, out: numpy.ndarray, radius: typing.SupportsInt | typing.SupportsIndex, epsilon: typing.SupportsFloat | typing.SupportsIndex, progress: typing.Any) -> bool:
+__all__: list[str] = ['combine_eigenvectors', 'image_gradient', 'isa_level', 'matting_laplacian_csr', 'matting_laplacian_stencil', 'matting_n_entries', 'num_threads', 'operator_apply', 'operator_diagonal', 'pcg', 'relax_segments', 'set_num_threads', 'sparsify_segments']
+def combine_eigenvectors(eigenvectors: numpy.ndarray, coefficients: numpy.ndarray, offsets: numpy.ndarray, gamma: typing.SupportsFloat | typing.SupportsIndex, segments: numpy.ndarray, progress: typing.Any) -> float:
     ...
 def image_gradient(image: numpy.ndarray, out: numpy.ndarray) -> None:
     ...
@@ -54,6 +58,7 @@ def smallest_eigenvectors(terms: list[typing.Any], basis: numpy.ndarray, values:
 def split_kmeans(points: numpy.ndarray, weights: typing.Any, seed: typing.SupportsInt | typing.SupportsIndex, n_start: typing.SupportsInt | typing.SupportsIndex, n_init: typing.SupportsInt | typing.SupportsIndex, refine_up_to: typing.SupportsInt | typing.SupportsIndex, max_samples: typing.SupportsInt | typing.SupportsIndex, max_iterations: typing.SupportsInt | typing.SupportsIndex, labels: numpy.ndarray, centers: numpy.ndarray, progress: typing.Any) -> tuple[int, float, int, bool]:
     ...
 def superpixel_graph(labels: numpy.ndarray) -> tuple[numpy.ndarray, numpy.ndarray, numpy.ndarray]:
+def sparsify_segments(eigenvectors: numpy.ndarray, eigenvalues: numpy.ndarray, constant: numpy.ndarray, weights: typing.Any, labels: typing.Any, start: typing.Any, n_segments: typing.SupportsInt | typing.SupportsIndex, compat: bool, gamma: typing.SupportsFloat | typing.SupportsIndex, n_iterations: typing.SupportsInt | typing.SupportsIndex, clamp: typing.SupportsFloat | typing.SupportsIndex, prune_threshold: typing.SupportsFloat | typing.SupportsIndex, prune_after: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], progress: typing.Any) -> tuple[numpy.typing.NDArray[numpy.float64], numpy.typing.NDArray[numpy.float64], numpy.typing.NDArray[numpy.int64], numpy.typing.NDArray[numpy.int32]]:
     ...
 __version__: str
 isa_level: str
