@@ -21,27 +21,30 @@ _LAZY = {
     "PcgResult": "ops.pcg",
     "RelaxResult": "ops.relax",
     "SolverInfo": "ops.solver_info",
+    "SparsifyResult": "ops.sparsify",
     "StencilMatrix": "operators",
     "SuperpixelGraph": "ops.superpixel_graph",
     "color_affinity": "ops.superpixel_graph",
     "graph_laplacian": "ops.graph_laplacian",
+    "group_segments": "semantic",
     "guided_filter": "ops.guided_filter",
     "image_gradient": "ops.image_gradient",
     "kmeans": "ops.kmeans",
     "matting_affinity": "ops.matting_laplacian",
     "matting_laplacian": "ops.matting_laplacian",
-    "SparsifyResult": "ops.sparsify",
-    "sparsify_segments": "ops.sparsify",
     "num_threads": "threads",
     "pcg": "ops.pcg",
     "read_image": "image",
     "region_means": "ops.superpixel_graph",
     "relax_segments": "ops.relax",
     "save_layers": "layers",
+    "segment": "semantic",
     "semantic_affinity": "ops.superpixel_graph",
     "set_num_threads": "threads",
     "slic": "ops.slic",
     "smallest_eigenvectors": "ops.lanczos",
+    "sparsify_segments": "ops.sparsify",
+    "spectral_matting": "semantic",
     "split_kmeans": "ops.kmeans",
     "superpixel_graph": "ops.superpixel_graph",
     "to_float": "image",
@@ -65,6 +68,7 @@ if TYPE_CHECKING:
     from fastsoft.ops.relax import RelaxResult, relax_segments
     from fastsoft.ops.slic import slic
     from fastsoft.ops.solver_info import SolverInfo
+    from fastsoft.ops.sparsify import SparsifyResult, sparsify_segments
     from fastsoft.ops.superpixel_graph import (
         SuperpixelGraph,
         color_affinity,
@@ -72,7 +76,7 @@ if TYPE_CHECKING:
         semantic_affinity,
         superpixel_graph,
     )
-    from fastsoft.ops.sparsify import SparsifyResult, sparsify_segments
+    from fastsoft.semantic import group_segments, segment, spectral_matting
     from fastsoft.threads import num_threads, set_num_threads
 
     __version__: str

@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: MIT
+"""``fastsoft info``: what is installed and what the program would use."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+__all__ = ["add_parser"]
+
+
+def add_parser(commands: Any) -> None:
+    """Add the subcommand to the parser."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "info", help="show version, device, instruction set and threads", description="Show what fastsoft runs on."
+    )
+    parser.set_defaults(run=_run)
+
+
+def _run(_: argparse.Namespace) -> int:
+    from importlib.metadata import version
+
+    from fastsoft._environment import environment
+
+    facts = environment() | {name: version(name) for name in ("scipy", "pillow")}
+    for name, value in facts.items():
+        print(f"{name.replace('_', ' ')}: {value}")
+    return 0

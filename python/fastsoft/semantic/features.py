@@ -1,0 +1,351 @@
+# SPDX-License-Identifier: MIT
+"""Stage 1: what every pixel is like, as three channels in which different objects lie apart.
+
+Features come from the caller (of a network, in an array or a file) or from `lowlevel_features`. Raw features of
+more than three channels are prepared by `preprocess_features`.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastsoft._checks import as_float_array, check_choice, check_finite, check_image, check_number
+from fastsoft.image import to_float
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import DTypeLike
+
+__all__ = ["Features", "compute_features", "load_features", "lowlevel_features", "preprocess_features"]
+
+# Pixels that are taken at a time where a temporary of many channels would be large.
+_CHUNK = 1 << 15
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """Output of stage 1.
+
+    Attributes
+    ----------
+    values : ndarray, shape (H, W, d) with d at most 3
+        Features in [0, 1].
+    """
+
+    values: Any
+
+
+def compute_features(
+    image: Any,
+    features: Any = "lowlevel",
+    *,
+    dtype: DTypeLike = np.float64,
+    progress: Callable[[float], None] | None = None,
+) -> Features:
+    """Bring features of either origin into the form that the other stages take.
+
+    Parameters
+    ----------
+    image : ndarray, shape (H, W, 3)
+        RGB in [0, 1].
+    features : "lowlevel" or ndarray, shape (H, W, C), default "lowlevel"
+        With C up to 3 the values must lie in [0, 1] and are used as they are. With more channels they are taken as
+        raw output of a network and go through `preprocess_features`. uint8 and uint16 are scaled to [0, 1].
+    dtype : float32 or float64
+        Of the result.
+    progress : callable, optional
+        Called with the share that is done.
+
+    Returns
+    -------
+    Features
+
+    Raises
+    ------
+    ValueError
+        If the features have another height and width than the image, hold NaN, or leave [0, 1].
+    """
+    if isinstance(features, str):
+        if features != "lowlevel":
+            raise ValueError(f"features must be 'lowlevel' or an array (H, W, C), got {features!r}")
+        components = preprocess_features(lowlevel_features(image), image, stretch="common", progress=progress)
+    else:
+        raw = check_features(features, image.shape[:2])
+        if raw.shape[2] <= 3:
+            low, high = float(raw.min()), float(raw.max())
+            if low < 0 or high > 1:
+                raise ValueError(
+                    f"features of up to 3 channels must lie in [0, 1], got values in [{low:g}, {high:g}] (scale them, "
+                    "or pass more channels to have them reduced)"
+                )
+            return Features(np.ascontiguousarray(raw, dtype=dtype))
+        components = preprocess_features(raw, image, progress=progress)
+    return Features(components.astype(dtype, copy=False))
+
+
+def check_features(value: Any, shape: tuple[int, int], name: str = "features") -> Any:
+    """Check features: finite, of the image's height and width; a picture's integers become floats."""
+    if not hasattr(value, "requires_grad"):
+        value = np.asarray(value)
+        if value.dtype in (np.uint8, np.uint16, np.float16):
+            value = to_float(value)
+    array = as_float_array(value, name)
+    if array.ndim == 2:
+        array = array[:, :, None]
+    if array.ndim != 3 or array.shape[2] == 0:
+        raise ValueError(f"{name} must have shape (H, W, C), got {array.shape}")
+    if array.shape[:2] != shape:
+        raise ValueError(
+            f"{name} must have the image's height and width {shape[0]}x{shape[1]}, got "
+            f"{array.shape[0]}x{array.shape[1]}"
+        )
+    check_finite(array, name)
+    return array
+
+
+def load_features(path: str | os.PathLike[str]) -> Any:
+    """Read features from a file.
+
+    Parameters
+    ----------
+    path : str or path-like
+        ``.npy``, ``.npz`` or ``.mat`` (MATLAB up to version 7). The one array with three axes in it is taken, or, among
+        several, the one called ``features``.
+
+    Returns
+    -------
+    ndarray, shape (H, W, C)
+
+    Raises
+    ------
+    ValueError
+        If the file is missing, damaged, or does not hold such an array. The message names the file and what it holds.
+    """
+    name = os.fspath(path)
+    suffix = Path(name).suffix.lower()
+    if suffix not in (".npy", ".npz", ".mat"):
+        raise ValueError(f"features file must end in .npy, .npz or .mat, got {name}")
+    try:
+        if suffix == ".mat":
+            from scipy.io import loadmat
+
+            arrays = {key: value for key, value in loadmat(name).items() if not key.startswith("__")}
+        else:
+            loaded = np.load(name, allow_pickle=False)
+            if isinstance(loaded, np.ndarray):
+                arrays = {"array": loaded}
+            else:
+                with loaded:
+                    arrays = {key: loaded[key] for key in loaded.files}
+    except FileNotFoundError:
+        raise ValueError(f"cannot read features from {name}: no such file") from None
+    except NotImplementedError:
+        raise ValueError(
+            f"cannot read features from {name}: MATLAB 7.3 files are not supported, save it with -v7"
+        ) from None
+    except MemoryError:
+        raise
+    except Exception as error:  # damaged archives raise what their decoders happen to raise
+        raise ValueError(f"cannot read features from {name}: {error or type(error).__name__}") from error
+    candidates = {
+        key: value
+        for key, value in arrays.items()
+        if isinstance(value, np.ndarray) and value.ndim == 3 and np.issubdtype(value.dtype, np.number)
+    }
+    if "features" in candidates:
+        return candidates["features"]
+    if len(candidates) == 1:
+        return next(iter(candidates.values()))
+    held = ", ".join(f"{key} {np.shape(value)}" for key, value in arrays.items()) or "nothing"
+    raise ValueError(f"{name} must hold one array (H, W, C) or one called features, got {held}")
+
+
+def lowlevel_features(image: Any) -> Any:
+    """Describe every pixel by its colour, the texture around it and its position.
+
+    Parameters
+    ----------
+    image : ndarray, shape (H, W, 3), float32 or float64
+        RGB in [0, 1], sRGB.
+
+    Returns
+    -------
+    ndarray, shape (H, W, 8), float32
+        Three channels of colour (CIELAB, D65), three of texture (square root of the local contrast of lightness at
+        three scales), two of position (row and column). Every group has mean 0 and a total standard deviation
+        of 1 (colour), 0.15 (texture) and 0.2 (position); faint differences are not blown up beyond that of one
+        CIELAB unit.
+
+    Notes
+    -----
+    No learned knowledge: what shares colour and texture is taken for one object. The scales of texture follow the
+    image, the finest being 1/400 of its shorter side, so that a photograph has the same features at any size.
+
+    References
+    ----------
+    .. [1] CIE 015:2018, "Colorimetry", 4th edition. :doi:`10.25039/TR.015.2018`
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastsoft.semantic import lowlevel_features
+    >>> lowlevel_features(np.zeros((6, 8, 3))).shape
+    (6, 8, 8)
+    """
+    image = check_image(image)
+    height, width, _ = image.shape
+    lab = _cielab(image)
+    out = np.empty((height, width, 8), dtype=np.float32)
+    out[:, :, :3] = _standardise(lab, 1.0, 1.0)
+    texture = np.empty((height, width, 3))
+    for k in range(3):
+        sigma = 2.0**k * max(1.0, min(height, width) / 400)
+        texture[:, :, k] = np.sqrt(_local_contrast(lab[:, :, 0], sigma))
+    out[:, :, 3:6] = _standardise(texture, 0.15, 1.0)
+    out[:, :, 6] = 0.2 * np.sqrt(6) * ((np.arange(height) + 0.5) / height - 0.5)[:, None]
+    out[:, :, 7] = 0.2 * np.sqrt(6) * ((np.arange(width) + 0.5) / width - 0.5)
+    return out
+
+
+def _standardise(values: Any, weight: float, least: float) -> Any:
+    """Bring a group of channels to mean 0 and total standard deviation `weight`, as if it were `least` at least."""
+    centred = values - values.mean(axis=(0, 1))
+    deviation = float(np.sqrt(np.einsum("hwc,hwc->", centred, centred) / (values.shape[0] * values.shape[1])))
+    centred *= weight / max(deviation, least)
+    return centred
+
+
+def _cielab(image: Any) -> Any:
+    """Convert sRGB in [0, 1] to CIELAB (D65), float64."""
+    # Linear RGB to XYZ relative to the white point, IEC 61966-2-1 primaries.
+    matrix = np.array(
+        [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]
+    )
+    matrix /= matrix.sum(axis=1, keepdims=True)
+    lab = np.empty(image.shape)
+    for row in range(0, image.shape[0], 64):
+        rgb = image[row : row + 64].astype(np.float64)
+        linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+        xyz = np.einsum("hwc,kc->hwk", linear, matrix)
+        f = np.where(xyz > (6 / 29) ** 3, np.cbrt(xyz), xyz * (29 / 6) ** 2 / 3 + 4 / 29)
+        lab[row : row + 64, :, 0] = 116 * f[:, :, 1] - 16
+        lab[row : row + 64, :, 1] = 500 * (f[:, :, 0] - f[:, :, 1])
+        lab[row : row + 64, :, 2] = 200 * (f[:, :, 1] - f[:, :, 2])
+    return lab
+
+
+def _local_contrast(lightness: Any, sigma: float) -> Any:
+    """Return the standard deviation of lightness around a pixel, of what is coarser than sigma / 2."""
+    smooth = _blur(lightness, sigma / 2)
+    mean = _blur(smooth, 2 * sigma)
+    return np.sqrt(np.maximum(_blur((smooth - mean) ** 2, 2 * sigma), 0))
+
+
+def _blur(values: Any, sigma: float) -> Any:
+    """Smooth by three box filters, whose cost does not depend on sigma; their variances add up to sigma squared."""
+    from scipy import ndimage
+
+    size = 2 * round((np.sqrt(4 * sigma**2 + 1) - 1) / 2) + 1
+    for _ in range(3):
+        values = ndimage.uniform_filter(values, size, mode="nearest")
+    return values
+
+
+def preprocess_features(
+    features: Any,
+    image: Any,
+    *,
+    clip: float = 5.0,
+    radius: int = 5,
+    epsilon: float = 0.01,
+    stretch: str = "each",
+    progress: Callable[[float], None] | None = None,
+) -> Any:
+    """Align raw features with the image and reduce them to three channels.
+
+    Values are cut to [-clip, clip], smoothed by a guided filter along the image's edges, reduced to their three
+    principal components over the pixels of this image, and stretched to [0, 1].
+
+    Parameters
+    ----------
+    features : ndarray, shape (H, W, C), float32 or float64
+        Raw features of any scale, such as a network's embedding of 128 channels.
+    image : ndarray, shape (H, W, 3)
+        RGB in [0, 1], the filter's guide.
+    clip : float, default 5
+        As in the authors' program.
+    radius, epsilon : int and float, defaults 5 and 0.01
+        Of the guided filter.
+    stretch : {"each", "common"}, default "each"
+        Stretch each component to [0, 1] by itself, as the paper does, or all by the factor of the widest, which
+        keeps their proportions: then a component in which little happens does not count as much as the others.
+    progress : callable, optional
+        Called with the share that is done.
+
+    Returns
+    -------
+    ndarray, shape (H, W, min(C, 3)), dtype of `features`
+        In [0, 1]; a component that is constant becomes 0.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not agree or values are not finite.
+
+    Notes
+    -----
+    The sign of a component is chosen so that its largest loading is positive; distances between features do not
+    depend on it. Cost: O(H W C^2); memory: two copies of the features.
+
+    References
+    ----------
+    .. [1] Y. Aksoy, T.-H. Oh, S. Paris, M. Pollefeys, W. Matusik, "Semantic soft segmentation", ACM TOG 37(4), 2018,
+       section 3.5. :doi:`10.1145/3197517.3201275`
+    """
+    from fastsoft.ops.guided_filter import guided_filter
+
+    image = check_image(image)
+    clip = check_number(clip, "clip", low=0, exclusive=True)
+    check_choice(stretch, "stretch", ("each", "common"))
+    raw = check_features(features, image.shape[:2])
+    # A pixel that is far off would otherwise pull its whole neighbourhood along.
+    clipped = np.clip(raw, -clip, clip)
+    guide = image.astype(clipped.dtype, copy=False)
+    share = None if progress is None else lambda fraction: progress(0.9 * fraction)
+    smooth = guided_filter(guide, clipped, radius=radius, epsilon=epsilon, progress=share)
+    del clipped
+    components = _principal_components(smooth, min(3, smooth.shape[2]), stretch)
+    if progress is not None:
+        progress(1.0)
+    return components
+
+
+def _principal_components(values: Any, n: int, stretch: str) -> Any:
+    height, width, channels = values.shape
+    rows = values.reshape(-1, channels)
+    mean = rows.mean(axis=0, dtype=np.float64)
+    covariance = np.zeros((channels, channels))
+    for start in range(0, len(rows), _CHUNK):
+        centred = rows[start : start + _CHUNK] - mean
+        covariance += centred.T @ centred
+    _, vectors = np.linalg.eigh(covariance)
+    basis = vectors[:, ::-1][:, :n]
+    largest = np.abs(basis).argmax(axis=0)
+    basis = basis * np.where(basis[largest, np.arange(n)] < 0, -1.0, 1.0)
+    out = np.empty((len(rows), n))
+    for start in range(0, len(rows), _CHUNK):
+        out[start : start + _CHUNK] = (rows[start : start + _CHUNK] - mean) @ basis
+    low, high = out.min(axis=0), out.max(axis=0)
+    # A component with less than a rounding's worth of extent is constant.
+    extent = high - low
+    if stretch == "common":
+        extent = np.full(n, extent.max())
+    noise = 1e3 * np.finfo(values.dtype).eps * max(1.0, float(np.abs(mean).max()))
+    out = np.where(extent > noise, (out - low) / np.where(extent > noise, extent, 1), 0)
+    return np.clip(out, 0, 1).reshape(height, width, n).astype(values.dtype)

@@ -1,0 +1,425 @@
+# SPDX-License-Identifier: MIT
+"""From a photograph to its soft layers: the stages in order."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastsoft._checks import check_choice, check_image, check_int, check_number
+from fastsoft.layers.result import Layers, order_by_mass
+from fastsoft.layers.simplex import project_to_simplex
+from fastsoft.semantic.affinities import compute_affinities
+from fastsoft.semantic.eigenvectors import Eigenvectors, compute_eigenvectors
+from fastsoft.semantic.features import compute_features
+from fastsoft.semantic.laplacian import Laplacian, build_laplacian
+from fastsoft.semantic.relaxation import relax_layers
+from fastsoft.semantic.soft_segments import compute_soft_segments, group_segments
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from numpy.typing import DTypeLike
+
+    Progress = Callable[[str, float], None]
+
+__all__ = ["SPECTRAL_STAGES", "STAGES", "segment", "spectral_matting"]
+
+# Name of every stage and roughly its share of the time, for progress bars.
+STAGES = {
+    "features": 0.03,
+    "affinities": 0.05,
+    "laplacian": 0.02,
+    "eigenvectors": 0.4,
+    "soft_segments": 0.25,
+    "relaxation": 0.25,
+}
+SPECTRAL_STAGES = {
+    "features": 0.03,
+    "laplacian": 0.02,
+    "eigenvectors": 0.6,
+    "soft_segments": 0.35,
+}
+
+# Superpixels of the authors' 2500 at 320x320; a smaller image gets fewer of the same size.
+_PIXELS_PER_SUPERPIXEL = 41
+
+
+class _Run:
+    """Names, times and announces the stages of one run, and keeps their outputs if wanted."""
+
+    def __init__(self, progress: Progress | None, keep: bool) -> None:
+        self._progress = progress
+        self.timings: dict[str, float] = {}
+        self.stages: dict[str, Any] | None = {} if keep else None
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[Callable[[float], None] | None]:
+        progress = self._progress
+        report = None if progress is None else lambda fraction: progress(name, min(max(fraction, 0.0), 1.0))
+        if report is not None:
+            report(0.0)
+        started = time.perf_counter()
+        yield report
+        self.timings[name] = time.perf_counter() - started
+        if report is not None:
+            report(1.0)
+
+    def keep(self, name: str, result: Any) -> None:
+        if self.stages is not None:
+            self.stages[name] = result
+
+
+def segment(
+    image: Any,
+    *,
+    features: Any = "lowlevel",
+    n_layers: int = 5,
+    seed: int = 0,
+    n_superpixels: int | None = None,
+    n_eigenvectors: int | None = None,
+    n_segments: int | None = None,
+    normalized: bool = False,
+    semantic_threshold: float = 0.15,
+    matting_epsilon: float = 1e-4,
+    method: str = "stable",
+    tolerance: float = 1e-5,
+    dtype: DTypeLike = np.float64,
+    keep_stages: bool = False,
+    progress: Progress | None = None,
+) -> Layers:
+    """Decompose a photograph into soft layers that cover its objects.
+
+    Semantic soft segmentation [1]_: eigenvectors of a graph of the pixels, which joins what is alike in colour and in
+    features, are combined to segments that are nearly opaque or clear; these are grouped to layers and sharpened.
+
+    Parameters
+    ----------
+    image : ndarray, shape (H, W, 3), float32 or float64
+        RGB in [0, 1], at least 3x3 pixels; `fastsoft.read_image` returns one.
+    features : "lowlevel" or ndarray, shape (H, W, C), default "lowlevel"
+        What tells objects apart. "lowlevel" describes colour, texture and position
+        (`fastsoft.semantic.lowlevel_features`) and knows nothing of objects. An array of up to 3 channels in
+        [0, 1] is used as it is; more channels are taken as a network's raw output, aligned with the image and
+        reduced (`fastsoft.semantic.preprocess_features`).
+    n_layers : int, default 5
+    seed : int, default 0
+        Of the eigensolver's start, and of everything random in "compat".
+    n_superpixels : int, optional
+        Default 2500, in images below 320x320 one for 41 pixels.
+    n_eigenvectors : int, optional
+        Default 100, in images below 20x20 a quarter of the number of pixels.
+    n_segments : int, optional
+        Segments that the sparsification starts with. Default 40, but not more than eigenvectors.
+    normalized : bool, default False
+        Use the Laplacian normalised by degrees, as the paper's text has it and the authors' program does not.
+    semantic_threshold : float, default 0.15
+        Feature distance at which adjacent superpixels begin to repel each other. The paper's text has 0.2.
+    matting_epsilon : float, default 1e-4
+        Regularises the matting affinity. The paper and the authors' program have 1e-7, which is below the noise of
+        8-bit photographs: in smooth regions the layers then follow the noise.
+    method : {"stable", "compat"}, default "stable"
+        "compat" follows the authors' program, whose result depends on the seed and on the last bits of its input.
+    tolerance : float, default 1e-5
+        Residual of the eigenvectors relative to the largest eigenvalue.
+    dtype : float32 or float64, default float64
+        Of the computation and of the result. float32 halves the memory.
+    keep_stages : bool, default False
+        Keep the output of every stage in the result's `stages`.
+    progress : callable, optional
+        Called as ``progress(stage, fraction)`` within and between stages. An exception raised in it ends the run, for
+        which there is `fastsoft.Cancelled`.
+
+    Returns
+    -------
+    Layers
+        `alphas` are (H, W, n): in [0, 1], summing to 1, the layer with most mass first. n is `n_layers` unless
+        the image gives fewer segments, of which a warning tells.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument has the wrong type, shape or range: more superpixels than pixels, features of another size ...
+    ConvergenceError
+        If an iteration does not reach its tolerance.
+
+    Notes
+    -----
+    The result has the same bits for any number of threads and from run to run. Ctrl-C ends the run within a
+    fraction of a second.
+
+    References
+    ----------
+    .. [1] Y. Aksoy, T.-H. Oh, S. Paris, M. Pollefeys, W. Matusik, "Semantic soft segmentation", ACM Transactions on
+       Graphics 37(4), 2018. :doi:`10.1145/3197517.3201275`
+
+    Examples
+    --------
+    >>> import fastsoft, numpy as np
+    >>> image = np.zeros((24, 32, 3))
+    >>> image[:, 16:] = (0.9, 0.5, 0.1)
+    >>> layers = fastsoft.segment(image, n_layers=2)
+    >>> layers.alphas.shape
+    (24, 32, 2)
+    """
+    image, dtype = _check_input(image, dtype)
+    height, width, _ = image.shape
+    n_pixels = height * width
+    n_layers, n_segments, n_eigenvectors = _check_counts(n_pixels, n_layers, n_segments, n_eigenvectors, (40, 100))
+    if n_superpixels is None:
+        n_superpixels = min(2500, max(1, n_pixels // _PIXELS_PER_SUPERPIXEL))
+    n_superpixels = check_int(n_superpixels, "n_superpixels", low=1)
+    if n_superpixels > n_pixels:
+        raise ValueError(f"n_superpixels must be at most the number of pixels, {n_pixels}, got {n_superpixels}")
+    seed = check_int(seed, "seed", low=0, high=2**63 - 1)
+    semantic_threshold = check_number(semantic_threshold, "semantic_threshold", low=0)
+    matting_epsilon = check_number(matting_epsilon, "matting_epsilon", low=0, exclusive=True)
+    check_choice(method, "method", ("stable", "compat"))
+    settings = {
+        "method": "semantic",
+        "features": features if isinstance(features, str) else "given",
+        "n_layers": n_layers,
+        "seed": seed,
+        "n_superpixels": n_superpixels,
+        "n_eigenvectors": n_eigenvectors,
+        "n_segments": n_segments,
+        "normalized": bool(normalized),
+        "semantic_threshold": semantic_threshold,
+        "matting_epsilon": matting_epsilon,
+        "sparsification": method,
+        "tolerance": check_number(tolerance, "tolerance", low=0, exclusive=True),
+        "dtype": dtype.name,
+    }
+    run = _Run(progress, keep_stages)
+
+    with run.stage("features") as report:
+        found = compute_features(image, features, dtype=dtype, progress=report)
+    run.keep("features", found)
+
+    with run.stage("affinities") as report:
+        affinities = compute_affinities(
+            image,
+            found.values,
+            n_superpixels=n_superpixels,
+            matting_epsilon=matting_epsilon,
+            semantic_threshold=semantic_threshold,
+            progress=report,
+        )
+    run.keep("affinities", affinities)
+
+    with run.stage("laplacian"):
+        laplacian = build_laplacian(affinities, normalized=normalized)
+    run.keep("laplacian", laplacian)
+    del affinities
+
+    with run.stage("eigenvectors") as report:
+        eigenvectors = compute_eigenvectors(
+            laplacian, n_eigenvectors, grid_shape=(height, width), tolerance=tolerance, seed=seed, progress=report
+        )
+    run.keep("eigenvectors", eigenvectors)
+
+    with run.stage("soft_segments") as report:
+        soft = compute_soft_segments(
+            found.values,
+            eigenvectors,
+            n_segments=n_segments,
+            n_layers=n_layers,
+            method=method,
+            seed=seed,
+            progress=report,
+        )
+    run.keep("soft_segments", soft)
+    grouped = soft.grouping.layers
+    _warn_of_fewer(grouped.shape[2], n_layers)
+    del eigenvectors, found, soft
+
+    with run.stage("relaxation") as report:
+        relaxation = relax_layers(image, grouped, laplacian, progress=report)
+    run.keep("relaxation", relaxation)
+
+    return Layers(relaxation.alphas, image, relaxation.largest_correction, run.timings, settings, run.stages)
+
+
+def spectral_matting(
+    image: Any,
+    *,
+    n_layers: int | None = None,
+    features: Any = "lowlevel",
+    n_segments: int | None = None,
+    n_eigenvectors: int | None = None,
+    n_iterations: int = 20,
+    seed: int = 0,
+    matting_epsilon: float = 1e-4,
+    method: str = "stable",
+    tolerance: float = 1e-5,
+    dtype: DTypeLike = np.float64,
+    keep_stages: bool = False,
+    progress: Progress | None = None,
+) -> Layers:
+    """Decompose a photograph into matting components, by its colours alone.
+
+    Spectral matting [1]_: the matting Laplacian without semantics, k-means on its eigenvectors, sparsification.
+
+    Parameters
+    ----------
+    image : ndarray, shape (H, W, 3), float32 or float64
+        RGB in [0, 1], at least 3x3 pixels.
+    n_layers : int, optional
+        Group the components into so many layers by their features (`fastsoft.group_segments`), as the paper on
+        semantic soft segmentation does for its comparisons. Default: every component is a layer.
+    features : "lowlevel" or ndarray, shape (H, W, C), default "lowlevel"
+        For the grouping, as in `fastsoft.segment`.
+    n_segments : int, optional
+        Components to start with, default 20, but not more than eigenvectors; some vanish.
+    n_eigenvectors : int, optional
+        Default 50, in images below 15x15 a quarter of the number of pixels.
+    n_iterations : int, default 20
+        Of the sparsification.
+    seed, matting_epsilon, method, tolerance, dtype, keep_stages, progress
+        As in `fastsoft.segment`; the start labels depend on the seed.
+
+    Returns
+    -------
+    Layers
+
+    Raises
+    ------
+    TypeError, ValueError, ConvergenceError
+        As in `fastsoft.segment`.
+
+    References
+    ----------
+    .. [1] A. Levin, A. Rav-Acha, D. Lischinski, "Spectral matting", IEEE TPAMI 30(10), 2008.
+       :doi:`10.1109/TPAMI.2008.168`
+
+    Examples
+    --------
+    >>> import fastsoft, numpy as np
+    >>> image = np.zeros((24, 32, 3))
+    >>> image[:, 16:] = (0.9, 0.5, 0.1)
+    >>> fastsoft.spectral_matting(image, n_layers=2).n_layers
+    2
+    """
+    from fastsoft.ops.matting_laplacian import matting_laplacian
+    from fastsoft.ops.sparsify import sparsify_segments
+
+    image, dtype = _check_input(image, dtype)
+    height, width, _ = image.shape
+    wanted = None if n_layers is None else check_int(n_layers, "n_layers", low=1)
+    _, n_segments, n_eigenvectors = _check_counts(height * width, wanted or 1, n_segments, n_eigenvectors, (20, 50))
+    n_iterations = check_int(n_iterations, "n_iterations", low=1)
+    seed = check_int(seed, "seed", low=0, high=2**63 - 1)
+    check_choice(method, "method", ("stable", "compat"))
+    settings = {
+        "method": "spectral",
+        "features": None if wanted is None else features if isinstance(features, str) else "given",
+        "n_layers": wanted,
+        "seed": seed,
+        "n_eigenvectors": n_eigenvectors,
+        "n_segments": n_segments,
+        "n_iterations": n_iterations,
+        "matting_epsilon": check_number(matting_epsilon, "matting_epsilon", low=0, exclusive=True),
+        "sparsification": method,
+        "tolerance": check_number(tolerance, "tolerance", low=0, exclusive=True),
+        "dtype": dtype.name,
+    }
+    run = _Run(progress, keep_stages)
+
+    found = None
+    if wanted is not None:
+        with run.stage("features") as report:
+            found = compute_features(image, features, dtype=dtype, progress=report)
+        run.keep("features", found)
+
+    with run.stage("laplacian"):
+        laplacian = Laplacian(matting_laplacian(image, epsilon=matting_epsilon, storage="stencil"))
+    run.keep("laplacian", laplacian)
+
+    with run.stage("eigenvectors") as report:
+        eigenvectors = compute_eigenvectors(
+            laplacian, n_eigenvectors, grid_shape=(height, width), tolerance=tolerance, seed=seed, progress=report
+        )
+    run.keep("eigenvectors", eigenvectors)
+    del laplacian
+
+    with run.stage("soft_segments") as report:
+        start = spectral_start_labels(eigenvectors, n_segments, seed=seed)
+        result = sparsify_segments(
+            eigenvectors.vectors,
+            eigenvectors.values,
+            start,
+            n_iterations=n_iterations,
+            method=method,
+            grid_shape=(height, width),
+            seed=seed,
+            progress=report,
+        )
+        segments = result.segments.reshape(height, width, -1)
+    run.keep("soft_segments", result)
+
+    if found is not None and wanted is not None:
+        _warn_of_fewer(segments.shape[2], wanted)
+        grouping = group_segments(segments, found.values, min(wanted, segments.shape[2]), method=method, seed=seed)
+        run.keep("grouping", grouping)
+        segments = grouping.layers
+    alphas, correction = project_to_simplex(segments)
+    return Layers(alphas[:, :, order_by_mass(alphas)], image, correction, run.timings, settings, run.stages)
+
+
+def spectral_start_labels(eigenvectors: Eigenvectors, n_segments: int, *, seed: int = 0) -> Any:
+    """Cluster the pixels in the space of the first eigenvectors but the constant one, each over its frequency.
+
+    Returns
+    -------
+    ndarray, shape (N,), int32
+    """
+    from fastsoft.ops.kmeans import kmeans
+
+    stop = min(n_segments + 1, len(eigenvectors.values))
+    chosen = slice(1, stop) if stop > 1 else slice(0, 1)
+    values = np.abs(eigenvectors.values[chosen])
+    # An image of separate parts has several zero eigenvalues, which would outweigh all others without a bound.
+    scale = 1 / np.sqrt(np.maximum(values, max(1e-6 * float(values.max()), np.finfo(np.float64).tiny)))
+    points = np.ascontiguousarray(eigenvectors.vectors[:, chosen] * scale, dtype=eigenvectors.vectors.dtype)
+    labels = kmeans(points, n_segments, seed=seed).labels
+    return np.unique(labels, return_inverse=True)[1].astype(np.int32)
+
+
+def _check_input(image: Any, dtype: DTypeLike) -> tuple[Any, np.dtype[Any]]:
+    kind = np.dtype(dtype)
+    if kind not in (np.float32, np.float64):
+        raise TypeError(f"dtype must be float32 or float64, got {kind}")
+    image = check_image(image, min_size=3)
+    return np.ascontiguousarray(image, dtype=kind), kind
+
+
+def _check_counts(
+    n_pixels: int, n_layers: Any, n_segments: Any, n_eigenvectors: Any, defaults: tuple[int, int]
+) -> tuple[int, int, int]:
+    n_layers = check_int(n_layers, "n_layers", low=1)
+    if n_eigenvectors is None:
+        n_eigenvectors = min(defaults[1], max(2, n_pixels // 4))
+    n_eigenvectors = check_int(n_eigenvectors, "n_eigenvectors", low=1)
+    if n_eigenvectors >= n_pixels:
+        raise ValueError(f"n_eigenvectors must be less than the number of pixels, {n_pixels}, got {n_eigenvectors}")
+    if n_segments is None:
+        n_segments = min(defaults[0], n_eigenvectors)
+    n_segments = check_int(n_segments, "n_segments", low=1)
+    if n_segments > n_eigenvectors:
+        raise ValueError(f"n_segments must be at most the number of eigenvectors, {n_eigenvectors}, got {n_segments}")
+    if n_layers > n_segments:
+        raise ValueError(f"n_layers must be at most the number of segments, {n_segments}, got {n_layers}")
+    return n_layers, n_segments, n_eigenvectors
+
+
+def _warn_of_fewer(found: int, wanted: int) -> None:
+    if found < wanted:
+        warnings.warn(
+            f"the image gave {found} segments, so there are {found} layers instead of {wanted}",
+            RuntimeWarning,
+            stacklevel=3,
+        )
