@@ -32,8 +32,6 @@ _LAZY = {
     "kmeans": "ops.kmeans",
     "matting_affinity": "ops.matting_laplacian",
     "matting_laplacian": "ops.matting_laplacian",
-    "SparsifyResult": "ops.sparsify",
-    "sparsify_segments": "ops.sparsify",
     "num_threads": "threads",
     "pcg": "ops.pcg",
     "read_image": "image",
@@ -79,7 +77,6 @@ if TYPE_CHECKING:
         superpixel_graph,
     )
     from fastsoft.semantic import group_segments, segment, spectral_matting
-    from fastsoft.ops.sparsify import SparsifyResult, sparsify_segments
     from fastsoft.threads import num_threads, set_num_threads
 
     __version__: str
