@@ -69,6 +69,7 @@ def check_command_lines(path: Path) -> list[str]:
             if name not in subcommands():
                 problems.append(f"{path.relative_to(ROOT)}: fastsoft has no subcommand {name}")
                 continue
+            rest = re.sub(r"\$\(.*?\)(?=[\"/ ])", "", rest)  # what another program prints
             known = set(re.findall(r"(?<![\w-])--?[a-z][\w-]*", help_text(name)))
             for option in re.findall(r"(?<=\s)--?[a-z][\w-]*", rest):
                 if option not in known:
