@@ -17,7 +17,7 @@ namespace {
 
 // Eight neighbouring columns. The compiler splits it where registers are narrower.
 typedef double Pack __attribute__((vector_size(64)));
-typedef double PackInMemory __attribute__((vector_size(64), aligned(8)));
+typedef double PackInMemory __attribute__((vector_size(64), aligned(8), may_alias));
 constexpr int kLanes = 8;
 
 // Not memcpy: GCC copies that in halves through the stack, where one wide load then waits for two narrow stores.
