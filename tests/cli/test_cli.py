@@ -2,12 +2,16 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
+import pty
 import re
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import time
 
 import numpy as np
@@ -221,9 +225,9 @@ def test_interrupt_leaves_no_half_written_result(tmp_path, number, code):
 
 
 def test_progress_bar_on_a_terminal(tmp_path):
-    pty = pytest.importorskip("pty")
     picture = photo(tmp_path / "p.png")
     master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))  # a bar needs a width
     command = [sys.executable, "-m", "fastsoft.cli", "segment", picture, "-o", str(tmp_path / "out"), *FAST]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=slave)
     os.close(slave)
