@@ -15,7 +15,9 @@ shift
 
 folder=$PWD/build/sanitize-$name
 python3 -m venv "$folder/venv"
-"$folder/venv/bin/pip" install --quiet -c constraints.txt ".[test]" \
+# Without build isolation, whose folder is another one each time: a second run compiles what has changed only.
+"$folder/venv/bin/pip" install --quiet -c constraints.txt scikit-build-core pybind11 cmake ninja
+"$folder/venv/bin/pip" install --quiet -c constraints.txt --no-build-isolation ".[test]" \
     -Cbuild-dir="$folder/cmake" -Ccmake.build-type=RelWithDebInfo -Ccmake.define.FASTSOFT_ISA=v3 \
     -Ccmake.define.FASTSOFT_SANITIZE="$sanitizers" -Ccmake.define.FASTSOFT_BUILD_TESTS=ON
 
