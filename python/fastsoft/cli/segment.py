@@ -67,7 +67,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--eigenvectors", type=_at_least(1), metavar="N", help="eigenvectors (default: 100 or 50)")
     parser.add_argument("--segments", type=_at_least(1), metavar="N", help="segments to start with (default: 40 or 20)")
     parser.add_argument("--normalized", action="store_true", help="normalise the Laplacian by degrees (semantic)")
-    parser.add_argument("--float32", action="store_true", help="compute in single precision: half the memory")
+    parser.add_argument("--float64", action="store_true", help="compute in double precision: twice the memory and time")
     parser.add_argument("--keep-stages", action="store_true", help="also write the output of every stage to stages/")
     parser.add_argument(
         "--max-pixels", type=_at_least(1), default=2**28, metavar="N", help="refuse larger photos (default: 2^28)"
@@ -117,7 +117,10 @@ def _run(arguments: argparse.Namespace) -> int:
                     _fail(message if photo in message else f"{photo}: {message}")
                 except MemoryError:
                     failed += 1
-                    _fail(f"{photo}: not enough memory" + ("" if arguments.float32 else " (--float32 needs half)"))
+                    _fail(
+                        f"{photo}: not enough memory"
+                        + (" (without --float64 it needs half)" if arguments.float64 else "")
+                    )
     finally:
         if not existed:
             with contextlib.suppress(OSError):
@@ -191,7 +194,7 @@ def _segment_one(photo: str, folder: Path, arguments: argparse.Namespace) -> Non
         "n_eigenvectors": arguments.eigenvectors,
         "n_segments": arguments.segments,
         "keep_stages": arguments.keep_stages,
-        "dtype": "float32" if arguments.float32 else "float64",
+        "dtype": "float64" if arguments.float64 else "float32",
     }
     if arguments.features:
         options["features"] = _features_of(photo, arguments.features)

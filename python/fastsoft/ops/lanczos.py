@@ -24,6 +24,9 @@ __all__ = ["EigenResult", "smallest_eigenvectors"]
 # cost Krylov steps. Measured on 640x480: 8 and 16 within 10 %, 32 slower.
 BLOCK_SIZE = 16
 
+# Above so many unknowns the basis is kept smaller, to leave memory for the factor.
+LARGE = 4_000_000
+
 # Default shift: minus this share of lambda_max at 640x480, growing with the wanted eigenvalues, that is with the
 # spacing of pixels. Below the smallest eigenvalue of most photographs: the factorisation is then Cholesky's, which is
 # stable in float32. Where it is not below, the shift is lowered (see below).
@@ -102,7 +105,8 @@ def smallest_eigenvectors(
         It must not be an eigenvalue; some may lie below it. Default ``-1e-4`` times the largest eigenvalue times
         ``sqrt(640 * 480 / N)``, tripled while too many eigenvalues lie below (more than 2 in float32, 32 in float64).
     n_basis : int, optional
-        Lanczos vectors kept before a restart; default about ``2.3 k``. Fewer save memory and cost time.
+        Lanczos vectors kept before a restart. Fewer save memory and cost time. Default about ``2.3 k``, above four
+        million unknowns ``1.5 k``.
     max_restarts : int, default 50
     seed : int, default 0
         Of the random start block.
@@ -159,7 +163,7 @@ def smallest_eigenvectors(
     if shift is not None:
         shift = check_number(shift, "shift")
     block = BLOCK_SIZE
-    default_basis = math.ceil(2.3 * k / block + 1) * block
+    default_basis = math.ceil((2.3 if n <= LARGE else 1.5) * k / block + 1) * block
     if n_basis is not None:
         n_basis = math.ceil(check_int(n_basis, "n_basis", low=k + 1) / block) * block
     wanted_basis = max(n_basis or default_basis, (k // block + 2) * block)
