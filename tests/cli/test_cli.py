@@ -203,6 +203,15 @@ def test_too_many_layers_for_this_image(tmp_path, capfd):
     assert "flat.png: the image gave 1 segments, so there are 1 layers instead of 5" in capfd.readouterr().err
 
 
+@pytest.fixture
+def interruptible():
+    """Started in the background by a shell, this process ignores Ctrl-C, and so would the ones that it starts."""
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, previous)
+
+
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_interrupt_leaves_no_half_written_result(tmp_path, number, code):
     """Whatever is running when the signal comes, the process ends soon, with nothing in the output folder."""
