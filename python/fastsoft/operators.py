@@ -7,6 +7,7 @@ Functions that take an operator accept a `StencilMatrix`, a SciPy sparse matrix 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,17 +30,19 @@ STENCIL_OFFSETS = (
 )  # fmt: skip
 
 
-class _Operator:
+class _Operator(ABC):
     """What stencils and sums share: shape, products, sums and conversion to CSR."""
 
     dtype: np.dtype[Any]
 
     @property
+    @abstractmethod
     def shape(self) -> tuple[int, int]:
-        raise NotImplementedError
+        """Shape (N, N) of the matrix."""
 
+    @abstractmethod
     def _terms(self, dtype: DTypeLike) -> list[Any]:
-        raise NotImplementedError
+        """Return the terms as native code takes them."""
 
     def __matmul__(self, x: Any) -> Any:
         x = np.asarray(x)
