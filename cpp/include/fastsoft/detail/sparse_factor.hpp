@@ -15,7 +15,7 @@
 // eigenvalues it is LDL' without pivoting: the number of -1 in S is then the number of eigenvalues below the shift
 // (Sylvester's law of inertia), but accuracy is not guaranteed, so whoever uses it checks residuals.
 //
-// Cost on an H x W grid with 5x5 stencils, N = H W: about 150 to 250 stored numbers per pixel, growing with log N, and
+// Cost on an H x W grid with 5x5 stencils, N = H W: about 250 stored numbers per pixel, growing with log N, and
 // O(N^1.5) operations. Bits do not depend on the number of threads.
 namespace fastsoft::detail {
 
