@@ -47,7 +47,7 @@ def test_result_is_complete(scene, result):
     assert list(result.timings) == list(STAGES)
     assert result.settings["n_superpixels"] == 48 * 64 // 41
     assert result.settings["n_eigenvectors"] == 100
-    assert result.settings["n_segments"] == 40
+    assert result.settings["n_segments"] == 20
     assert result.settings["features"] == "given"
 
 
@@ -225,7 +225,7 @@ GOOD = np.full((12, 15, 3), 0.5)
         (GOOD, {"n_layers": 0}, ValueError, "n_layers must be at least 1, got 0"),
         (GOOD, {"n_layers": -3}, ValueError, "n_layers must be at least 1, got -3"),
         (GOOD, {"n_layers": 2.5}, TypeError, "n_layers must be an integer, got 2.5"),
-        (GOOD, {"n_layers": 41}, ValueError, "n_layers must be at most the number of segments, 40, got 41"),
+        (GOOD, {"n_layers": 46}, ValueError, "n_layers must be at most the number of segments, 45, got 46"),
         (GOOD, {"n_segments": 3}, ValueError, "n_layers must be at most the number of segments, 3, got 5"),
         (GOOD, {"n_segments": 50}, ValueError, "n_segments must be at most the number of eigenvectors, 45, got 50"),
         (GOOD, {"n_eigenvectors": 180}, ValueError, "n_eigenvectors must be less than the number of pixels, 180"),
@@ -292,8 +292,8 @@ def test_spectral_matting(scene):
 def test_spectral_matting_refuses_bad_input(rng):
     with pytest.raises(ValueError, match="n_layers must be at least 1, got 0"):
         spectral_matting(GOOD, n_layers=0)
-    with pytest.raises(ValueError, match="n_layers must be at most the number of segments, 20, got 21"):
-        spectral_matting(GOOD, n_layers=21)
+    with pytest.raises(ValueError, match="n_layers must be at most the number of segments, 45, got 46"):
+        spectral_matting(GOOD, n_layers=46)
     with pytest.raises(ValueError, match="at least 3x3 pixels, got 2x9"):
         spectral_matting(np.zeros((2, 9, 3)))
     with pytest.raises(ValueError, match="image's height and width"):

@@ -65,7 +65,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--threads", type=_at_least(1), metavar="N", help="threads (default: all processors)")
     parser.add_argument("--superpixels", type=_at_least(1), metavar="N", help="superpixels (default: 2500)")
     parser.add_argument("--eigenvectors", type=_at_least(1), metavar="N", help="eigenvectors (default: 100 or 50)")
-    parser.add_argument("--segments", type=_at_least(1), metavar="N", help="segments to start with (default: 40 or 20)")
+    parser.add_argument("--segments", type=_at_least(1), metavar="N", help="segments to start with (default: 20)")
     parser.add_argument("--normalized", action="store_true", help="normalise the Laplacian by degrees (semantic)")
     parser.add_argument("--float64", action="store_true", help="compute in double precision: twice the memory and time")
     parser.add_argument("--keep-stages", action="store_true", help="also write the output of every stage to stages/")

@@ -56,6 +56,12 @@ class EigenResult:
         Eigenvalues below the shift, counted by the factorisation (0 without shift-invert).
     info : SolverInfo
         Block products or solves, and the largest residual relative to `lambda_max`.
+    factor_bytes : int
+        Size of the factor, 0 without shift-invert.
+    factor_seconds : float
+        Time of ordering and factorisation.
+    product_seconds : float
+        Time of the solves with the factor, or of the products.
     """
 
     eigenvalues: Any
@@ -65,6 +71,9 @@ class EigenResult:
     shift: float | None
     n_below_shift: int
     info: SolverInfo
+    factor_bytes: int = 0
+    factor_seconds: float = 0.0
+    product_seconds: float = 0.0
 
 
 def smallest_eigenvectors(
@@ -183,7 +192,7 @@ def smallest_eigenvectors(
     max_negative = MAX_NEGATIVE[operator.dtype.name] if shift is None else -1  # -1: never lower the shift
     values = np.empty(k)
     residuals = np.empty(k)
-    converged, iterations, residual, used_shift, n_below, _, _, _ = cpu.smallest_eigenvectors(
+    converged, iterations, residual, used_shift, n_below, *statistics = cpu.smallest_eigenvectors(
         terms, basis, values, residuals, "lanczos" if direct else "shift-invert", block, tolerance, first_shift,
         max_negative, scale, max_restarts, seed, rows, cols, progress,
     )  # fmt: skip
@@ -197,6 +206,9 @@ def smallest_eigenvectors(
         shift=None if direct else used_shift,
         n_below_shift=n_below,
         info=SolverInfo(converged, iterations, residual),
+        factor_bytes=statistics[0],
+        factor_seconds=statistics[1],
+        product_seconds=statistics[2],
     )
     if not converged and not allow_unconverged:
         raise ConvergenceError(

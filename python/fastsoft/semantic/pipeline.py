@@ -18,7 +18,7 @@ from fastsoft.semantic.eigenvectors import Eigenvectors, compute_eigenvectors
 from fastsoft.semantic.features import compute_features
 from fastsoft.semantic.laplacian import Laplacian, build_laplacian
 from fastsoft.semantic.relaxation import relax_layers
-from fastsoft.semantic.soft_segments import compute_soft_segments, group_segments
+from fastsoft.semantic.soft_segments import N_SEGMENTS, compute_soft_segments, group_segments
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -114,7 +114,8 @@ def segment(
     n_eigenvectors : int, optional
         Default 100, in images below 20x20 a quarter of the number of pixels.
     n_segments : int, optional
-        Segments that the sparsification starts with. Default 40, but not more than eigenvectors.
+        Segments that the sparsification starts with. Default 20, for "compat" 40, but not less than layers
+        and not more than eigenvectors.
     normalized : bool, default False
         Use the Laplacian normalised by degrees, as the paper's text has it and the authors' program does not.
     semantic_threshold : float, default 0.15
@@ -123,7 +124,8 @@ def segment(
         Regularises the matting affinity. The paper and the authors' program have 1e-7, which is below the noise of
         8-bit photographs: in smooth regions the layers then follow the noise.
     method : {"stable", "compat"}, default "stable"
-        "compat" follows the authors' program, whose result depends on the seed and on the last bits of its input.
+        "compat" follows the authors' program, whose result depends on the seed and on the last bits of its input, with
+        the paper's 40 segments and 40 iterations; "stable" takes 20 and 12.
     tolerance : float, default 1e-5
         Residual of the eigenvectors relative to the largest eigenvalue.
     dtype : float32 or float64, optional
@@ -169,7 +171,10 @@ def segment(
     image, dtype = _check_input(image, dtype)
     height, width, _ = image.shape
     n_pixels = height * width
-    n_layers, n_segments, n_eigenvectors = _check_counts(n_pixels, n_layers, n_segments, n_eigenvectors, (40, 100))
+    check_choice(method, "method", ("stable", "compat"))
+    n_layers, n_segments, n_eigenvectors = _check_counts(
+        n_pixels, n_layers, n_segments, n_eigenvectors, (N_SEGMENTS[method], 100)
+    )
     if n_superpixels is None:
         n_superpixels = min(2500, max(1, n_pixels // _PIXELS_PER_SUPERPIXEL))
     n_superpixels = check_int(n_superpixels, "n_superpixels", low=1)
@@ -178,7 +183,6 @@ def segment(
     seed = check_int(seed, "seed", low=0, high=2**63 - 1)
     semantic_threshold = check_number(semantic_threshold, "semantic_threshold", low=0)
     matting_epsilon = check_number(matting_epsilon, "matting_epsilon", low=0, exclusive=True)
-    check_choice(method, "method", ("stable", "compat"))
     settings = {
         "method": "semantic",
         "features": features if isinstance(features, str) else "given",
@@ -355,7 +359,6 @@ def spectral_matting(
             n_iterations=n_iterations,
             method=method,
             grid_shape=(height, width),
-            seed=seed,
             progress=report,
         )
         segments = result.segments.reshape(height, width, -1)
@@ -407,7 +410,7 @@ def _check_counts(
     if n_eigenvectors >= n_pixels:
         raise ValueError(f"n_eigenvectors must be less than the number of pixels, {n_pixels}, got {n_eigenvectors}")
     if n_segments is None:
-        n_segments = min(defaults[0], n_eigenvectors)
+        n_segments = min(max(defaults[0], n_layers), n_eigenvectors)
     n_segments = check_int(n_segments, "n_segments", low=1)
     if n_segments > n_eigenvectors:
         raise ValueError(f"n_segments must be at most the number of eigenvectors, {n_eigenvectors}, got {n_segments}")

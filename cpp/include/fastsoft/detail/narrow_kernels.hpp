@@ -4,45 +4,17 @@
 #include <algorithm>
 #include <cstddef>
 
+#include "fastsoft/detail/vector.hpp"
+
 // Products of a column-major matrix L with a narrow row-major block x of right-hand sides. General matrix products pack
 // L into a layout of their own first, which costs more than the product when it is used for 8 or 16 columns only; these
 // keep a tile of x in registers and stream L once.
 namespace fastsoft::detail {
 
-#if defined(__AVX512F__)
-constexpr std::ptrdiff_t kVectorBytes = 64;
-constexpr int kRowTile = 8;
-#elif defined(__AVX__)
-constexpr std::ptrdiff_t kVectorBytes = 32;
-constexpr int kRowTile = 6;
-#else
-constexpr std::ptrdiff_t kVectorBytes = 16;
-constexpr int kRowTile = 6;
-#endif
 // Rows of a tile: with two vectors of right-hand sides each they fill the registers (32, or 16 without AVX-512), hide
 // the latency of the multiply-add, and stay below the ways of the first cache: rows of images are often a multiple of
 // 4096 bytes apart, and more than 12 such streams evict each other.
-
-// Right-hand sides are padded to a multiple of this, so that a row of x is whole vectors.
-template <class T>
-constexpr std::ptrdiff_t kLanes = kVectorBytes / static_cast<std::ptrdiff_t>(sizeof(T));
-
-// A vector of kLanes<T> numbers; `may_alias` and alignment 1 of the element allow loads from any T*.
-template <class T>
-struct VectorOf {
-    typedef T type __attribute__((vector_size(kVectorBytes), aligned(sizeof(T)), may_alias));
-};
-template <class T>
-using Vector = typename VectorOf<T>::type;
-
-template <class T>
-Vector<T>& lanes(T* p) {
-    return *reinterpret_cast<Vector<T>*>(p);
-}
-template <class T>
-const Vector<T>& lanes(const T* p) {
-    return *reinterpret_cast<const Vector<T>*>(p);
-}
+constexpr int kRowTile = kVectorBytes == 64 ? 8 : 6;
 
 // y[i] -= sum_c L[i, c] x[c] for Rows rows of y and Vectors vectors of right-hand sides, held in registers.
 // L[i, c] = l[i * row_step + c * col_step].
