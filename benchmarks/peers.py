@@ -62,7 +62,9 @@ def commit() -> str:
 
 def head_of_results(title: str, module: str, arguments: list[str] | None) -> list[str]:
     """Return the beginning of a page of results: the command, the commit, the machine and the versions."""
-    command = shlex.join(["python", "-m", module, *(sys.argv[1:] if arguments is None else arguments)])
+    given = sys.argv[1:] if arguments is None else arguments
+    # Where files lie on this machine is of no interest to others.
+    command = shlex.join(["python", "-m", module, *(Path(a).name if "/" in a else a for a in given)])
     machine = f"{processor()}, {fastsoft.num_threads()} threads, {platform.system()}"
     python = f"Python {platform.python_version()}"
     return [f"# {title}", "", f"`{command}`, commit {commit()}", "", f"{machine}, {python}, {versions()}", ""]

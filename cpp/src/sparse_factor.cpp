@@ -278,10 +278,11 @@ void SparseFactor<T>::factorize_front(const SymmetricOperator<T>& matrix, T shif
             const FlushDenormals guard;
             for (std::ptrdiff_t j = begin; j < end; ++j) {
                 const std::ptrdiff_t col = local[static_cast<std::size_t>(child_boundary[j])];
-                T* const target = col < p ? panel + col * m : update + (col - p) * n_update - p;
+                T* const target = col < p ? panel + col * m : update + (col - p) * n_update;
+                const std::ptrdiff_t first_row = col < p ? 0 : p;
                 const T* const from = source + j * n_child;
                 for (std::ptrdiff_t i = j; i < n_child; ++i) {
-                    target[local[static_cast<std::size_t>(child_boundary[i])]] += from[i];
+                    target[local[static_cast<std::size_t>(child_boundary[i])] - first_row] += from[i];
                 }
             }
         });
@@ -343,8 +344,10 @@ void SparseFactor<T>::forward_front(std::size_t f, T* x, std::ptrdiff_t n_vector
             const std::ptrdiff_t split = std::clamp(p, first, last);
             subtract_narrow_product(own + first * n_vectors, columns + first, std::ptrdiff_t{1}, m, own + k * n_vectors,
                                     split - first, nb, n_vectors);
-            subtract_narrow_product(update.data() + (split - p) * n_vectors, columns + split, std::ptrdiff_t{1}, m,
-                                    own + k * n_vectors, last - split, nb, n_vectors);
+            if (split < last) {
+                subtract_narrow_product(update.data() + (split - p) * n_vectors, columns + split, std::ptrdiff_t{1}, m,
+                                        own + k * n_vectors, last - split, nb, n_vectors);
+            }
         });
     }
     const std::vector<T>& signs = signs_[f];
