@@ -217,7 +217,9 @@ def test_parity_with_the_authors_program(golden_with_vectors):
     # A dropped segment would have counted 1 per pixel.
     official_sum = reference.energy(stored, values, official)[1]
     assert final.sparsity + missing * len(stored) == pytest.approx(official_sum, rel=1e-3)
-    np.testing.assert_array_equal(final.component_count[:12], golden["component_count"][:12])
+    # The first pruning, after eleven chaotic iterations: another instruction set keeps a segment more or less.
+    np.testing.assert_array_equal(final.component_count[:11], golden["component_count"][:11])
+    np.testing.assert_allclose(final.component_count[11], golden["component_count"][11], atol=1)
 
 
 def test_stable_is_as_sparse_as_the_authors_program_and_not_chaotic(golden_with_vectors, rng):
