@@ -26,6 +26,7 @@ def work(options: argparse.Namespace) -> None:
     from fastsoft._environment import peak_memory
 
     image = load_photo(options.image) if options.image else synthetic_photo(*SIZES[options.worker])
+    image = image.astype(options.dtype)
     before = peak_memory()
     if options.method == "spectral":
         layers = fastsoft.spectral_matting(image)
@@ -44,6 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--image", help="a photograph to use instead of generated pictures")
     parser.add_argument("--method", choices=("semantic", "spectral"), default="semantic")
     parser.add_argument("--features", choices=("given", "lowlevel"), default="given")
+    parser.add_argument("--dtype", choices=("float32", "float64"), default="float32", help="(default: the command's)")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--output", type=Path, default=RESULTS / "pipeline.md")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
