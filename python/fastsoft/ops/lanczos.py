@@ -192,7 +192,7 @@ def smallest_eigenvectors(
     max_negative = MAX_NEGATIVE[operator.dtype.name] if shift is None else -1  # -1: never lower the shift
     values = np.empty(k)
     residuals = np.empty(k)
-    converged, iterations, residual, used_shift, n_below, *statistics = cpu.smallest_eigenvectors(
+    converged, iterations, residual, used_shift, n_below, factor_bytes, factor_seconds, product_seconds = cpu.smallest_eigenvectors(
         terms, basis, values, residuals, "lanczos" if direct else "shift-invert", block, tolerance, first_shift,
         max_negative, scale, max_restarts, seed, rows, cols, progress,
     )  # fmt: skip
@@ -206,9 +206,9 @@ def smallest_eigenvectors(
         shift=None if direct else used_shift,
         n_below_shift=n_below,
         info=SolverInfo(converged, iterations, residual),
-        factor_bytes=statistics[0],
-        factor_seconds=statistics[1],
-        product_seconds=statistics[2],
+        factor_bytes=factor_bytes,
+        factor_seconds=factor_seconds,
+        product_seconds=product_seconds,
     )
     if not converged and not allow_unconverged:
         raise ConvergenceError(
