@@ -192,10 +192,11 @@ def smallest_eigenvectors(
     max_negative = MAX_NEGATIVE[operator.dtype.name] if shift is None else -1  # -1: never lower the shift
     values = np.empty(k)
     residuals = np.empty(k)
-    converged, iterations, residual, used_shift, n_below, factor_bytes, factor_seconds, product_seconds = cpu.smallest_eigenvectors(
+    found = cpu.smallest_eigenvectors(
         terms, basis, values, residuals, "lanczos" if direct else "shift-invert", block, tolerance, first_shift,
         max_negative, scale, max_restarts, seed, rows, cols, progress,
     )  # fmt: skip
+    converged, iterations, residual, used_shift, n_below, factor_bytes, factor_seconds, product_seconds = found
     # Gives the tail of the workspace back without a copy.
     basis.resize((k, n), refcheck=False)
     result = EigenResult(
