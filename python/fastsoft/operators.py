@@ -194,6 +194,10 @@ class OperatorSum(_Operator):
     def _terms(self, dtype: DTypeLike) -> list[Any]:
         return [part for term in self.terms for part in operator_terms(term, dtype)]
 
+    def astype(self, dtype: DTypeLike) -> OperatorSum:
+        """Return a copy in another floating-point type."""
+        return OperatorSum([term.astype(dtype) for term in self.terms])
+
     def tocsr(self) -> Any:
         """Return the sum as one `scipy.sparse.csr_array`."""
         parts = [term.tocsr() if isinstance(term, StencilMatrix) else term for term in self.terms]

@@ -175,3 +175,23 @@ def test_golden_eigenpairs(golden):
     if "eigenvectors" in golden:
         # The stored vectors are float32.
         assert reference.largest_principal_sine(pairs.eigenvectors, golden["eigenvectors"]) < 1e-6
+
+
+def test_float32_is_repeated_in_float64_where_it_does_not_suffice(rng):
+    """Strong negative edges put a few eigenvalues far below the others, and with them the shift."""
+    image = np.clip(rng.random((48, 64, 3)).cumsum(axis=0).cumsum(axis=1) / 3000 + 0.02 * rng.random((48, 64, 3)), 0, 1)
+    chosen = rng.choice(48 * 64, (2, 300), replace=False)
+    edges = sparse.coo_array((np.full(300, -0.3), chosen), shape=(48 * 64, 48 * 64))
+    extra = fastsoft.graph_laplacian((edges + edges.T).tocsr())
+    operator = fastsoft.matting_laplacian(image, storage="stencil") + extra
+    single = fastsoft.OperatorSum([operator.astype(np.float32)])
+    options = {"tolerance": 1e-7, "max_restarts": 3}
+    poor = fastsoft.smallest_eigenvectors(single, 100, allow_unconverged=True, **options)
+    assert poor.info.residual > 3e-7
+    found = fastsoft.smallest_eigenvectors(single, 100, **options)
+    assert found.eigenvectors.dtype == np.float32
+    # Rounded to float32, the vectors are no longer as good as they were found.
+    assert found.info.residual <= 2e-7
+    expected = np.linalg.eigvalsh(operator.tocsr().toarray())[:100]
+    np.testing.assert_allclose(found.eigenvalues, expected, atol=1e-5 * found.lambda_max)
+    np.testing.assert_allclose(found.eigenvectors.T @ found.eigenvectors, np.eye(100), atol=1e-5)
