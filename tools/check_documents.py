@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from generate_cli_reference import help_text, subcommands
+from generate_cli_reference import help_text, nested, subcommands
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
@@ -70,7 +70,8 @@ def check_command_lines(path: Path) -> list[str]:
                 problems.append(f"{path.relative_to(ROOT)}: fastsoft has no subcommand {name}")
                 continue
             rest = re.sub(r"\$\(.*?\)(?=[\"/ ])", "", rest)  # what another program prints
-            known = set(re.findall(r"(?<![\w-])--?[a-z][\w-]*", help_text(name)))
+            words = [name, *(word for word in rest.split()[:1] if word in nested(name))]
+            known = set(re.findall(r"(?<![\w-])--?[a-z][\w-]*", help_text(*words)))
             for option in re.findall(r"(?<=\s)--?[a-z][\w-]*", rest):
                 if option not in known:
                     problems.append(f"{path.relative_to(ROOT)}: fastsoft {name} has no option {option}")

@@ -29,6 +29,21 @@ def subcommands() -> list[str]:
     return sorted(path.stem.replace("_", "-") for path in modules)
 
 
+def nested(name: str) -> list[str]:
+    """Return the names of a subcommand's own subcommands."""
+    from fastsoft.cli import build_parser
+
+    parser = build_parser()
+    for part in (name, None):
+        kinds = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+        if not kinds:
+            return []
+        if part is None:
+            return sorted(kinds[0].choices)
+        parser = kinds[0].choices[part]
+    return []
+
+
 def help_text(*arguments: str) -> str:
     """Return what `fastsoft ARGUMENTS --help` prints, wrapped to 100 columns."""
     from fastsoft.cli import main
@@ -46,6 +61,8 @@ def page() -> str:
     parts = [HEAD, f"```text\n{help_text()}```\n"]
     for name in subcommands():
         parts.append(f"## `fastsoft {name}`\n\n```text\n{help_text(name)}```\n")
+        for inner in nested(name):
+            parts.append(f"### `fastsoft {name} {inner}`\n\n```text\n{help_text(name, inner)}```\n")
     return "\n".join(parts)
 
 

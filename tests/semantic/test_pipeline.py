@@ -234,7 +234,7 @@ GOOD = np.full((12, 15, 3), 0.5)
         (GOOD, {"n_superpixels": 0}, ValueError, "n_superpixels must be at least 1, got 0"),
         (GOOD, {"seed": -1}, ValueError, "seed must be in 0"),
         (GOOD, {"features": np.zeros((15, 12, 3))}, ValueError, "image's height and width 12x15, got 15x12"),
-        (GOOD, {"features": "best"}, ValueError, "features must be 'lowlevel' or an array"),
+        (GOOD, {"features": "best"}, ValueError, "features must be 'lowlevel', 'hypercolumn:FILE'"),
         (GOOD, {"method": "fast"}, ValueError, "method must be one of 'stable', 'compat', got 'fast'"),
         (GOOD, {"semantic_threshold": np.nan}, ValueError, "semantic_threshold must be at least 0, got nan"),
         (GOOD, {"tolerance": 0}, ValueError, "tolerance must be above 0, got 0"),

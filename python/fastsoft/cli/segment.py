@@ -23,7 +23,7 @@ __all__ = ["add_parser"]
 _FEATURE_SUFFIXES = (".npy", ".npz", ".mat")
 
 
-def _at_least(low: int) -> Callable[[str], int]:
+def at_least(low: int) -> Callable[[str], int]:
     def integer(text: str) -> int:
         try:
             value = int(text)
@@ -48,7 +48,7 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("photos", nargs="+", metavar="PHOTO", help="image file; any size, never scaled down")
     parser.add_argument("-o", "--output", required=True, metavar="DIR", help="folder for the results; made if missing")
-    parser.add_argument("--layers", type=_at_least(1), metavar="N", help="layers (default: 5; spectral: all)")
+    parser.add_argument("--layers", type=at_least(1), metavar="N", help="layers (default: 5; spectral: all)")
     parser.add_argument(
         "--method",
         choices=("semantic", "spectral"),
@@ -57,20 +57,21 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument(
         "--features",
-        metavar="FILE",
+        metavar="SOURCE",
         help="features (H, W, C) of the photo in a .npy, .npz or .mat file, or a folder of files named like the "
-        "photos (default: computed from colour, texture and position)",
+        "photos; hypercolumn:FILE, weights of 'fastsoft train features'; transformers:MODEL, a vision transformer; or "
+        "lowlevel, computed from colour, texture and position (default)",
     )
-    parser.add_argument("--seed", type=_at_least(0), default=0, metavar="N", help="seed (default: 0)")
-    parser.add_argument("--threads", type=_at_least(1), metavar="N", help="threads (default: all processors)")
-    parser.add_argument("--superpixels", type=_at_least(1), metavar="N", help="superpixels (default: 2500)")
-    parser.add_argument("--eigenvectors", type=_at_least(1), metavar="N", help="eigenvectors (default: 100 or 50)")
-    parser.add_argument("--segments", type=_at_least(1), metavar="N", help="segments to start with (default: 20)")
+    parser.add_argument("--seed", type=at_least(0), default=0, metavar="N", help="seed (default: 0)")
+    parser.add_argument("--threads", type=at_least(1), metavar="N", help="threads (default: all processors)")
+    parser.add_argument("--superpixels", type=at_least(1), metavar="N", help="superpixels (default: 2500)")
+    parser.add_argument("--eigenvectors", type=at_least(1), metavar="N", help="eigenvectors (default: 100 or 50)")
+    parser.add_argument("--segments", type=at_least(1), metavar="N", help="segments to start with (default: 20)")
     parser.add_argument("--normalized", action="store_true", help="normalise the Laplacian by degrees (semantic)")
     parser.add_argument("--float64", action="store_true", help="compute in double precision: twice the memory and time")
     parser.add_argument("--keep-stages", action="store_true", help="also write the output of every stage to stages/")
     parser.add_argument(
-        "--max-pixels", type=_at_least(1), default=2**28, metavar="N", help="refuse larger photos (default: 2^28)"
+        "--max-pixels", type=at_least(1), default=2**28, metavar="N", help="refuse larger photos (default: 2^28)"
     )
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress, only errors")
     parser.set_defaults(run=_run, parser=parser)
@@ -83,7 +84,8 @@ def _run(arguments: argparse.Namespace) -> int:
                 arguments.parser.error(f"argument --{option}: not used by --method spectral")
         if arguments.features and not arguments.layers:
             arguments.parser.error("argument --features: used by --method spectral only to group, so give --layers too")
-    if arguments.features and len(arguments.photos) > 1 and not Path(arguments.features).is_dir():
+    given = arguments.features and not _is_computed(arguments.features)
+    if given and len(arguments.photos) > 1 and not Path(arguments.features).is_dir():
         arguments.parser.error("argument --features: must be a folder if there are several photos")
 
     from fastsoft.layers.files import check_folder_writable
@@ -168,9 +170,16 @@ def _folders(photos: list[str], output: Path) -> list[Path]:
     return folders
 
 
+def _is_computed(features: str) -> bool:
+    """Tell features that are computed from the photo from files that hold them."""
+    return features == "lowlevel" or features.startswith(("hypercolumn:", "transformers:"))
+
+
 def _features_of(photo: str, features: str) -> Any:
     from fastsoft.semantic import load_features
 
+    if _is_computed(features):
+        return features
     path = Path(features)
     if not path.is_dir():
         return load_features(path)

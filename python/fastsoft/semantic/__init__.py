@@ -14,6 +14,7 @@ from fastsoft.semantic.features import (
 )
 from fastsoft.semantic.laplacian import Laplacian, build_laplacian
 from fastsoft.semantic.pipeline import segment, spectral_matting
+from fastsoft.semantic.regions import label_features, mask_features
 from fastsoft.semantic.relaxation import Relaxation, relax_layers
 from fastsoft.semantic.soft_segments import (
     Grouping,
@@ -38,8 +39,10 @@ __all__ = [
     "compute_features",
     "compute_soft_segments",
     "group_segments",
+    "label_features",
     "load_features",
     "lowlevel_features",
+    "mask_features",
     "preprocess_features",
     "relax_layers",
     "segment",

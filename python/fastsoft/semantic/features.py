@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastsoft._checks import as_float_array, check_choice, check_finite, check_image, check_number
+from fastsoft._checks import as_float_array, check_choice, check_finite, check_image, check_int, check_number
 from fastsoft.image import to_float
+from fastsoft.semantic.regions import label_features, mask_features
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,6 +27,13 @@ __all__ = ["Features", "compute_features", "load_features", "lowlevel_features",
 
 # Pixels that are taken at a time where a temporary of many channels would be large.
 _CHUNK = 1 << 15
+
+# Longer side at which networks see a photograph.
+WORKING_SIZE = 640
+
+# Of the guided filter that aligns features with the picture [authors' program].
+_RADIUS = 5
+_EPSILON = 0.01
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,18 +53,31 @@ def compute_features(
     image: Any,
     features: Any = "lowlevel",
     *,
+    size: int = WORKING_SIZE,
     dtype: DTypeLike = np.float64,
     progress: Callable[[float], None] | None = None,
 ) -> Features:
-    """Bring features of either origin into the form that the other stages take.
+    """Bring features of any origin into the form that the other stages take.
 
     Parameters
     ----------
     image : ndarray, shape (H, W, 3)
         RGB in [0, 1].
-    features : "lowlevel" or ndarray, shape (H, W, C), default "lowlevel"
-        With C up to 3 the values must lie in [0, 1] and are used as they are. With more channels they are taken as
-        raw output of a network and go through `preprocess_features`. uint8 and uint16 are scaled to [0, 1].
+    features : str or ndarray, default "lowlevel"
+        Where they come from:
+
+        - "lowlevel": colour, texture and position (`lowlevel_features`).
+        - "hypercolumn:FILE": weights trained with ``fastsoft train features``.
+        - "transformers:MODEL": a vision transformer such as DINOv2, from a local folder or the hub, by the
+          transformers package.
+        - integers (H, W): a map of regions, each of which gets features of its own (`label_features`).
+        - booleans (N, H, W): a stack of instance masks (`mask_features`).
+        - floats (H, W, C), or uint8 or uint16 scaled to [0, 1]: with C up to 3 the values must lie in [0, 1] and are
+          used as they are; with more channels they are taken as raw output of a network and go through
+          `preprocess_features`.
+    size : int, default 640
+        Networks see the photograph scaled down to this longer side, if it is larger; their features are then brought
+        to full size by the guided filter.
     dtype : float32 or float64
         Of the result.
     progress : callable, optional
@@ -68,13 +89,22 @@ def compute_features(
 
     Raises
     ------
-    ValueError
-        If the features have another height and width than the image, hold NaN, or leave [0, 1].
+    TypeError, ValueError
+        If the features have another height and width than the image, hold NaN, or leave [0, 1]; if weights cannot be
+        read.
+    ImportError
+        If the transformers package is wanted and missing.
     """
     if isinstance(features, str):
-        if features != "lowlevel":
-            raise ValueError(f"features must be 'lowlevel' or an array (H, W, C), got {features!r}")
-        components = preprocess_features(lowlevel_features(image), image, stretch="common", progress=progress)
+        kind, _, argument = features.partition(":")
+        if features == "lowlevel":
+            components = preprocess_features(lowlevel_features(image), image, stretch="common", progress=progress)
+        elif kind in ("hypercolumn", "transformers") and argument:
+            components = _network_components(image, kind, argument, check_int(size, "size", low=32), progress)
+        else:
+            raise ValueError(
+                f"features must be 'lowlevel', 'hypercolumn:FILE', 'transformers:MODEL' or an array, got {features!r}"
+            )
     else:
         raw = check_features(features, image.shape[:2])
         if raw.shape[2] <= 3:
@@ -89,10 +119,64 @@ def compute_features(
     return Features(components.astype(dtype, copy=False))
 
 
+def _network_components(
+    image: Any, kind: str, argument: str, size: int, progress: Callable[[float], None] | None
+) -> Any:
+    """Evaluate a network at the working size, reduce there, and bring the components to the photograph's size."""
+    from fastsoft.ops.guided_filter import guided_filter
+
+    height, width = image.shape[:2]
+    scale = min(1.0, size / max(height, width))
+    shape = (max(1, round(height * scale)), max(1, round(width * scale)))
+    small = image.astype(np.float32) if scale == 1 else np.clip(_resize(image, shape), 0, 1)
+    if progress is not None:
+        progress(0.02)
+    if kind == "transformers":
+        from fastsoft.semantic.network_features import transformer_features
+
+        raw = transformer_features(small, argument)
+    else:
+        from fastsoft.semantic.network_features import hypercolumn_features, load_network
+        from fastsoft.weights import read_weights
+
+        raw = hypercolumn_features(small, load_network(*read_weights(argument)))
+    if progress is not None:
+        progress(0.6)
+    components = preprocess_features(_resize(raw, shape), small)
+    if progress is not None:
+        progress(0.8)
+    if scale < 1:
+        # The filter is linear in its input and follows the guide, so three channels do for what 128 would cost more.
+        radius = round(_RADIUS / scale)
+        components = guided_filter(
+            image.astype(np.float32), _resize(components, (height, width)), radius=radius, epsilon=_EPSILON
+        ).clip(0, 1)
+    if progress is not None:
+        progress(1.0)
+    return components
+
+
+def _resize(values: Any, shape: tuple[int, int]) -> Any:
+    """Scale (H, W, C) to another height and width, float32: bilinear, averaging where it shrinks."""
+    from PIL import Image
+
+    if values.shape[:2] == shape:
+        return np.ascontiguousarray(values, dtype=np.float32)
+    out = np.empty((*shape, values.shape[2]), dtype=np.float32)
+    for c in range(values.shape[2]):
+        plane = Image.fromarray(np.ascontiguousarray(values[:, :, c], dtype=np.float32))
+        out[:, :, c] = np.asarray(plane.resize(shape[::-1], Image.Resampling.BILINEAR))
+    return out
+
+
 def check_features(value: Any, shape: tuple[int, int], name: str = "features") -> Any:
-    """Check features: finite, of the image's height and width; a picture's integers become floats."""
+    """Check features: finite, of the image's height and width; maps, masks and a picture's integers become floats."""
     if not hasattr(value, "requires_grad"):
         value = np.asarray(value)
+        if value.ndim == 2 and np.issubdtype(value.dtype, np.integer):
+            value = label_features(value)
+        elif value.ndim == 3 and value.dtype == bool:
+            value = mask_features(value)
         if value.dtype in (np.uint8, np.uint16, np.float16):
             value = to_float(value)
     array = as_float_array(value, name)
@@ -262,8 +346,8 @@ def preprocess_features(
     image: Any,
     *,
     clip: float = 5.0,
-    radius: int = 5,
-    epsilon: float = 0.01,
+    radius: int = _RADIUS,
+    epsilon: float = _EPSILON,
     stretch: str = "each",
     progress: Callable[[float], None] | None = None,
 ) -> Any:

@@ -101,11 +101,13 @@ def segment(
     ----------
     image : ndarray, shape (H, W, 3), float32 or float64
         RGB in [0, 1], at least 3x3 pixels; `fastsoft.read_image` returns one.
-    features : "lowlevel" or ndarray, shape (H, W, C), default "lowlevel"
+    features : str or ndarray, default "lowlevel"
         What tells objects apart. "lowlevel" describes colour, texture and position
-        (`fastsoft.semantic.lowlevel_features`) and knows nothing of objects. An array of up to 3 channels in
+        (`fastsoft.semantic.lowlevel_features`) and knows nothing of objects; "hypercolumn:FILE" takes weights of
+        ``fastsoft train features``, "transformers:MODEL" a vision transformer. A map of regions (H, W) of integers or a
+        stack of masks (N, H, W) of booleans makes layers of known instances. An array (H, W, C) of up to 3 channels in
         [0, 1] is used as it is; more channels are taken as a network's raw output, aligned with the image and
-        reduced (`fastsoft.semantic.preprocess_features`).
+        reduced. See `fastsoft.semantic.compute_features`.
     n_layers : int, default 5
     seed : int, default 0
         Of the eigensolver's start, and of everything random in "compat".
@@ -275,7 +277,7 @@ def spectral_matting(
     n_layers : int, optional
         Group the components into so many layers by their features (`fastsoft.group_segments`), as the paper on
         semantic soft segmentation does for its comparisons. Default: every component is a layer.
-    features : "lowlevel" or ndarray, shape (H, W, C), default "lowlevel"
+    features : str or ndarray, default "lowlevel"
         For the grouping, as in `fastsoft.segment`.
     n_segments : int, optional
         Components to start with, default 20, but not more than eigenvectors; some vanish.

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: MIT
+"""``fastsoft train``: networks trained from folders of photographs."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+from fastsoft.cli.segment import at_least
+
+__all__ = ["add_parser"]
+
+
+def add_parser(commands: Any) -> None:
+    """Add the subcommand to the parser."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "train", help="train the networks", description="Train the networks.", allow_abbrev=False
+    )
+    kinds = parser.add_subparsers(dest="kind", required=True, metavar="NETWORK")
+    features = kinds.add_parser(
+        "features",
+        help="the network that tells objects apart",
+        description="Train the network that gives every pixel a feature vector, from photographs with maps of their "
+        "regions. A run that was interrupted goes on where it stopped when the command is given again. Defaults are "
+        "the paper's, but for the backbone.",
+        allow_abbrev=False,
+    )
+    features.add_argument("data", metavar="FOLDER", help="holds images/ and labels/ (and labels_all/)")
+    features.add_argument("-o", "--output", required=True, metavar="DIR", help="folder for weights and checkpoints")
+    features.add_argument("--initial", metavar="FILE", help="weights to start from: .safetensors, backbone or whole")
+    features.add_argument("--backbone", default="mobilenetv2-deeplab", metavar="NAME", help="(default: %(default)s)")
+    features.add_argument("--steps", type=at_least(1), default=60_000, metavar="N", help="(default: %(default)s)")
+    features.add_argument("--regions", type=at_least(2), default=3, metavar="N", help="(default: %(default)s)")
+    features.add_argument("--pixels", type=at_least(1), default=1000, metavar="N", help="of a region (default: 1000)")
+    features.add_argument("--samplings", type=at_least(1), default=10, metavar="N", help="of a photo (default: 10)")
+    features.add_argument(
+        "--accumulate", type=at_least(1), default=1, metavar="N", help="photos per update (default: 1)"
+    )
+    features.add_argument("--optimizer", choices=("sgd", "adamw"), default="sgd", help="(default: %(default)s)")
+    features.add_argument("--rate-base", type=float, default=5e-4, metavar="R", help="of the backbone (default: 5e-4)")
+    features.add_argument("--rate-new", type=float, default=5e-3, metavar="R", help="of new layers (default: 5e-3)")
+    features.add_argument("--weight-decay", type=float, default=5e-4, metavar="R", help="(default: 5e-4)")
+    features.add_argument("--balanced", action="store_true", help="pairs within and between regions count the same")
+    features.add_argument("--dropout", type=float, default=0.5, metavar="P", help="(default: 0.5)")
+    features.add_argument("--freeze-base", action="store_true", help="train the new layers only")
+    features.add_argument("--no-augment", action="store_true", help="photographs as they are")
+    features.add_argument("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
+    features.add_argument("--seed", type=at_least(0), default=0, metavar="N", help="seed (default: 0)")
+    features.add_argument("-q", "--quiet", action="store_true", help="no progress, only errors")
+    features.set_defaults(run=_train_features, parser=features)
+
+
+def _train_features(arguments: argparse.Namespace) -> int:
+    try:
+        from fastsoft.semantic.training import FeatureTraining, RegionFolder, train_features
+
+        settings = FeatureTraining(
+            backbone=arguments.backbone,
+            steps=arguments.steps,
+            n_regions=arguments.regions,
+            n_pixels=arguments.pixels,
+            n_samplings=arguments.samplings,
+            learning_rate_base=arguments.rate_base,
+            learning_rate_new=arguments.rate_new,
+            optimizer=arguments.optimizer,
+            weight_decay=arguments.weight_decay,
+            balanced=arguments.balanced,
+            dropout=arguments.dropout,
+            freeze_base=arguments.freeze_base,
+            accumulate=arguments.accumulate,
+            augment=not arguments.no_augment,
+            seed=arguments.seed,
+        )
+        data = RegionFolder(arguments.data)
+        for reason in data.skipped:
+            print(f"fastsoft: left out {reason}", file=sys.stderr)
+        from tqdm import tqdm
+
+        with tqdm(total=settings.steps, disable=arguments.quiet, file=sys.stderr, mininterval=1) as bar:
+            mean: list[float] = []
+
+            def tell(step: int, loss: float) -> None:
+                mean[:] = [loss if not mean else 0.98 * mean[0] + 0.02 * loss]
+                bar.set_postfix_str(f"loss {mean[0]:.4f}", refresh=False)
+                bar.update(step - bar.n)
+
+            train_features(
+                data,
+                settings,
+                arguments.output,
+                initial_weights=arguments.initial,
+                device=arguments.device,
+                progress=tell,
+            )
+    except (ValueError, TypeError, RuntimeError, OSError, ImportError) as error:
+        print(f"fastsoft: {error}", file=sys.stderr, flush=True)
+        return 1
+    if not arguments.quiet:
+        print(f"weights in {arguments.output}/features.safetensors", flush=True)
+    return 0

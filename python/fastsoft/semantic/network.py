@@ -1,0 +1,294 @@
+# SPDX-License-Identifier: MIT
+"""The hypercolumn network that gives every pixel a feature vector, and the backbones it can stand on.
+
+Levels of a backbone, from the picture itself to the deepest, are compressed by a 3x3 convolution each, brought to one
+resolution, concatenated, and reduced to the feature by two 1x1 convolutions (section 3.5 and supplement of
+Aksoy et al., "Semantic soft segmentation", ACM TOG 37(4), 2018, :doi:`10.1145/3197517.3201275`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["BACKBONES", "HypercolumnNetwork", "MobileNetV2DeepLab", "ResNet101DeepLab"]
+
+# Channels of the compressed levels, of the layer between, and of the feature [paper].
+LEVEL_CHANNELS = (4, 124, 128, 256, 512)
+HIDDEN_CHANNELS = 512
+FEATURE_CHANNELS = 128
+
+
+class SameConv2d(nn.Conv2d):
+    """Convolution with bias, padded as TensorFlow's "SAME", with an optional ReLU limited to 6.
+
+    For an even size and stride 2 that pads behind only; symmetric padding would shift what the pretrained weights
+    see by a pixel per stage.
+    """
+
+    def __init__(
+        self,
+        n_in: int,
+        n_out: int,
+        size: int,
+        *,
+        stride: int = 1,
+        dilation: int = 1,
+        groups: int = 1,
+        relu: bool = True,
+    ) -> None:
+        super().__init__(n_in, n_out, size, stride=stride, dilation=dilation, groups=groups)
+        self.relu = relu
+
+    def forward(self, x: Tensor) -> Tensor:
+        reach = (self.kernel_size[0] - 1) * self.dilation[0]
+        stride = self.stride[0]
+        if reach > 0:
+            rows, cols = (max((-(-n // stride) - 1) * stride + reach + 1 - n, 0) for n in x.shape[2:])
+            x = F.pad(x, (cols // 2, cols - cols // 2, rows // 2, rows - rows // 2))
+        x = super().forward(x)
+        return F.relu6(x) if self.relu else x
+
+
+class InvertedResidual(nn.Module):
+    """Block of MobileNetV2: expansion, depthwise convolution, projection; batch norm folded in."""
+
+    def __init__(self, n_in: int, n_out: int, *, expansion: int, stride: int, dilation: int) -> None:
+        super().__init__()
+        hidden = n_in * expansion
+        layers: list[nn.Module] = []
+        if expansion > 1:
+            layers.append(nn.Sequential(SameConv2d(n_in, hidden, 1)))
+        layers.append(nn.Sequential(SameConv2d(hidden, hidden, 3, stride=stride, dilation=dilation, groups=hidden)))
+        layers.append(SameConv2d(hidden, n_out, 1, relu=False))
+        self.conv = nn.Sequential(*layers)
+        self.shortcut = stride == 1 and n_in == n_out
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.conv(x)
+        return x + y if self.shortcut else y
+
+
+class MobileNetV2DeepLab(nn.Module):
+    """MobileNetV2 1.0 with DeepLab's dilation (output stride 16) and its context module.
+
+    Sandler et al., CVPR 2018, :doi:`10.1109/CVPR.2018.00474`; Chen et al., 2017, arXiv:1706.05587. Keys of the state
+    are those of the usual numbering of MobileNetV2.
+    """
+
+    # Expansion, channels, blocks, stride of the first, dilation of all but the first of the last two groups.
+    _GROUPS = (
+        (1, 16, 1, 1),
+        (6, 24, 2, 2),
+        (6, 32, 3, 2),
+        (6, 64, 4, 2),
+        (6, 96, 3, 1),
+        (6, 160, 3, 2),
+        (6, 320, 1, 1),
+    )
+    _DILATED = 14  # the block whose stride of 2 becomes dilation of what follows
+    _TAPS = (3, 6, 13, 17)
+
+    # Of the levels that `forward` returns; the first is the picture.
+    channels = (3, 24, 32, 96, 320 + 256)
+    stride = 16
+    # Typical deviation of each level over photographs, by which it is divided: what follows starts from levels of one
+    # size. Without batch norm they differ by a factor of 7.
+    _SCALES = (1.0, 7.0, 6.3, 4.0, 1.5)
+
+    def __init__(self) -> None:
+        super().__init__()
+        blocks: list[nn.Module] = [nn.Sequential(SameConv2d(3, 32, 3, stride=2))]
+        n_in = 32
+        for expansion, n_out, count, first_stride in self._GROUPS:
+            for index in range(count):
+                k = len(blocks)
+                stride = first_stride if index == 0 and k != self._DILATED else 1
+                dilation = 2 if k > self._DILATED else 1
+                blocks.append(InvertedResidual(n_in, n_out, expansion=expansion, stride=stride, dilation=dilation))
+                n_in = n_out
+        self.features = nn.ModuleList(blocks)
+        self.aspp = nn.ModuleDict(
+            {"0": SameConv2d(320, 256, 1), "pool": SameConv2d(320, 256, 1), "project": SameConv2d(512, 256, 1)}
+        )
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        """Return the levels of an image (N, 3, H, W) in [0, 1]."""
+        x = image * 2 - 1
+        levels = [x]
+        for k, block in enumerate(self.features):
+            x = block(x)
+            if k in self._TAPS:
+                levels.append(x)
+        context = self.aspp["pool"](x.mean(dim=(2, 3), keepdim=True)).expand(-1, -1, *x.shape[2:])
+        context = self.aspp["project"](torch.cat([context, self.aspp["0"](x)], dim=1))
+        levels[-1] = torch.cat([x, context], dim=1)
+        return [level / scale for level, scale in zip(levels, self._SCALES, strict=True)]
+
+
+class Bottleneck(nn.Module):
+    """Block of a ResNet with three convolutions."""
+
+    def __init__(self, n_in: int, n_mid: int, *, stride: int, dilation: int) -> None:
+        super().__init__()
+        n_out = 4 * n_mid
+        self.conv1 = nn.Conv2d(n_in, n_mid, 1, stride=stride, bias=False)
+        self.bn1 = nn.BatchNorm2d(n_mid)
+        self.conv2 = nn.Conv2d(n_mid, n_mid, 3, padding=dilation, dilation=dilation, bias=False)
+        self.bn2 = nn.BatchNorm2d(n_mid)
+        self.conv3 = nn.Conv2d(n_mid, n_out, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(n_out)
+        self.downsample = (
+            nn.Sequential(nn.Conv2d(n_in, n_out, 1, stride=stride, bias=False), nn.BatchNorm2d(n_out))
+            if stride > 1 or n_in != n_out
+            else None
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.relu(self.bn1(self.conv1(x)))
+        y = F.relu(self.bn2(self.conv2(y)))
+        y = self.bn3(self.conv3(y))
+        return F.relu(y + (x if self.downsample is None else self.downsample(x)))
+
+
+class ResNet101DeepLab(nn.Module):
+    """ResNet-101 with atrous convolutions, output stride 8: the paper's base (DeepLab v2, arXiv:1606.00915)."""
+
+    channels = (3, 64 + 256, 512, 1024, 2048)
+    stride = 8
+
+    # Mean and deviation of ImageNet's colours, as its weights expect.
+    _MEAN = (0.485, 0.456, 0.406)
+    _DEVIATION = (0.229, 0.224, 0.225)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 64, 7, stride=2, padding=3, bias=False)
+        self.bn1 = nn.BatchNorm2d(64)
+        self.layer1 = self._group(64, 64, 3, stride=1, dilation=1)
+        self.layer2 = self._group(256, 128, 4, stride=2, dilation=1)
+        self.layer3 = self._group(512, 256, 23, stride=1, dilation=2)
+        self.layer4 = self._group(1024, 512, 3, stride=1, dilation=4)
+
+    @staticmethod
+    def _group(n_in: int, n_mid: int, count: int, *, stride: int, dilation: int) -> nn.Sequential:
+        blocks = [Bottleneck(n_in, n_mid, stride=stride, dilation=dilation)]
+        blocks += [Bottleneck(4 * n_mid, n_mid, stride=1, dilation=dilation) for _ in range(count - 1)]
+        return nn.Sequential(*blocks)
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        """Return the levels of an image (N, 3, H, W) in [0, 1]."""
+        mean, deviation = (image.new_tensor(v)[:, None, None] for v in (self._MEAN, self._DEVIATION))
+        x = (image - mean) / deviation
+        pool1 = F.max_pool2d(F.relu(self.bn1(self.conv1(x))), 3, stride=2, padding=1)
+        res2 = self.layer1(pool1)
+        res3 = self.layer2(res2)
+        res4 = self.layer3(res3)
+        return [x, torch.cat([pool1, res2], dim=1), res3, res4, self.layer4(res4)]
+
+
+BACKBONES: dict[str, type[MobileNetV2DeepLab] | type[ResNet101DeepLab]] = {
+    "mobilenetv2-deeplab": MobileNetV2DeepLab,
+    "resnet101-deeplab": ResNet101DeepLab,
+}
+
+
+class HypercolumnNetwork(nn.Module):
+    """Feature vectors for pixels.
+
+    Parameters
+    ----------
+    backbone : str
+        "mobilenetv2-deeplab", the compact one, or "resnet101-deeplab", the paper's.
+    n_features : int, default 128
+    level_channels : sequence of int
+        Channels that each level is compressed to, the picture first.
+    dropout : float, default 0.5
+        Share of the inputs of the two last layers that is dropped in training.
+
+    Notes
+    -----
+    Fully convolutional: any height and width. The new parts start from Xavier's distribution with zero biases.
+    """
+
+    def __init__(
+        self,
+        backbone: str = "mobilenetv2-deeplab",
+        *,
+        n_features: int = FEATURE_CHANNELS,
+        level_channels: Sequence[int] = LEVEL_CHANNELS,
+        dropout: float = 0.5,
+    ) -> None:
+        super().__init__()
+        if backbone not in BACKBONES:
+            raise ValueError(f"backbone must be one of {', '.join(BACKBONES)}, got {backbone!r}")
+        self.backbone_name = backbone
+        self.dropout = dropout
+        kind = BACKBONES[backbone]
+        self.base = kind()
+        self._stride = kind.stride
+        pairs = zip(kind.channels, level_channels, strict=True)
+        self.compress = nn.ModuleList(nn.Conv2d(n_in, n_out, 3, padding=1) for n_in, n_out in pairs)
+        self.hidden = nn.Linear(sum(level_channels), HIDDEN_CHANNELS)
+        self.feature = nn.Linear(HIDDEN_CHANNELS, n_features)
+        for layer in (*self.compress, self.hidden, self.feature):
+            nn.init.xavier_uniform_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+    def taps(self, image: Tensor) -> list[Tensor]:
+        """Return the backbone's levels of one image (3, H, W) in [0, 1], each (1, channels, h, w).
+
+        Height and width are first made multiples of the stride by repeating the last row and column, so that the
+        coarse levels' cells lie evenly over the picture.
+        """
+        height, width = image.shape[1:]
+        stride = self._stride
+        padded = F.pad(image[None], (0, -width % stride, 0, -height % stride), mode="replicate")
+        taps: list[Tensor] = self.base(padded)
+        return taps
+
+    def levels(self, taps: Sequence[Tensor]) -> list[Tensor]:
+        """Compress the levels of the backbone, each to (channels, h, w)."""
+        return [F.relu(layer(tap))[0] for layer, tap in zip(self.compress, taps, strict=True)]
+
+    def at(self, levels: Sequence[Tensor], rows: Tensor, cols: Tensor) -> Tensor:
+        """Evaluate the features at points, (P, n_features), from the compressed levels.
+
+        Only there the wide 1x1 layers are needed; levels are interpolated bilinearly. Rows and columns count pixels of
+        the image from 0 and need not be whole.
+        """
+        height, width = levels[0].shape[1:]
+        grid = torch.stack([(2 * cols + 1) / width - 1, (2 * rows + 1) / height - 1], dim=1)[None, None]
+        columns = [
+            F.grid_sample(level[None], grid, mode="bilinear", padding_mode="border", align_corners=False)[0, :, 0]
+            for level in levels
+        ]
+        hyper = torch.cat(columns).T
+        hyper = F.dropout(hyper, self.dropout, self.training)
+        hidden = F.dropout(F.relu(self.hidden(hyper)), self.dropout, self.training)
+        out: Tensor = self.feature(hidden)
+        return out
+
+    def forward(self, image: Tensor, step: int = 1) -> Tensor:
+        """Evaluate an image (3, H, W) in [0, 1] at the centre of every step x step block: (n_features, h, w).
+
+        Rows are taken in strips, so that memory does not grow with 1024 channels of the whole image.
+        """
+        height, width = image.shape[1:]
+        levels = self.levels(self.taps(image))
+        half = (step - 1) / 2
+        cols = torch.arange(0, width, step, dtype=image.dtype, device=image.device) + half
+        rows = torch.arange(0, height, step, dtype=image.dtype, device=image.device) + half
+        cols, rows = cols.clamp(max=width - 1), rows.clamp(max=height - 1)
+        per_strip = max(1, 16384 // len(cols))
+        strips = []
+        for first in range(0, len(rows), per_strip):
+            row, col = torch.meshgrid(rows[first : first + per_strip], cols, indexing="ij")
+            strips.append(self.at(levels, row.reshape(-1), col.reshape(-1)))
+        return torch.cat(strips).T.reshape(-1, len(rows), len(cols))

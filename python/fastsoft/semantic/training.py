@@ -1,0 +1,461 @@
+# SPDX-License-Identifier: MIT
+"""Metric learning of the features: pixels of one region shall be alike, those of different regions far apart.
+
+The supplement of Aksoy et al., "Semantic soft segmentation" (ACM TOG 37(4), 2018, :doi:`10.1145/3197517.3201275`)
+trains with a pairwise form of the N-pair loss. Its Eq. (1) prints ``log(1 + exp(-D) / 2)`` for pixels of different
+regions beside ``log((1 + exp(D)) / 2)`` for those of one, and says that the first "approaches zero" in the way the
+other does. What must be meant is the conjugate pair: ``log((1 + exp(D)) / 2)`` is 0 at D = 0 with slope 1/2, and
+``log(1 + exp(-D))`` goes to 0 as D grows and has slope -1/2 at D = 0, so that pull and push balance where nothing is
+known. (``log((1 + exp(-D)) / 2)`` differs by a constant only.) D is the squared L2 distance divided by the number of
+channels. The mean runs over all pairs of sampled pixels.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from fastsoft._checks import check_choice, check_int, check_number
+from fastsoft._files import atomic_file
+from fastsoft.image import read_image
+from fastsoft.semantic.network import BACKBONES, HypercolumnNetwork
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["FeatureTraining", "RegionFolder", "n_pair_loss", "sample_pixels", "train_features"]
+
+_IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
+
+
+def n_pair_loss(features: Tensor, labels: Tensor, *, balanced: bool = False) -> Tensor:
+    """Mean loss over all pairs of pixels.
+
+    Parameters
+    ----------
+    features : Tensor, shape (P, d)
+    labels : Tensor, shape (P,), integer
+        Region of each pixel; at least two.
+    balanced : bool, default False
+        Take the mean over pairs within regions and the mean over pairs of two regions, and the mean of both: of many
+        regions few pairs are within one.
+
+    Returns
+    -------
+    Tensor, scalar
+    """
+    square = features.square().sum(dim=1)
+    distances = (square[:, None] + square - 2 * features @ features.T).clamp(min=0) / features.shape[1]
+    same = labels[:, None] == labels
+    loss = torch.where(same, F.softplus(distances) - math.log(2), F.softplus(-distances))
+    return (loss[same].mean() + loss[~same].mean()) / 2 if balanced else loss.mean()
+
+
+def sample_pixels(labels: Any, n_regions: int, n_pixels: int, rng: np.random.Generator) -> tuple[Any, Any, Any]:
+    """Draw regions of a label map and as many pixels of each.
+
+    Parameters
+    ----------
+    labels : ndarray, shape (H, W), integer
+        0 marks pixels that take no part.
+    n_regions : int
+        Regions to draw; all, if there are no more.
+    n_pixels : int
+        Pixels of each, drawn with replacement where a region has fewer.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    rows, cols, regions : ndarray, shape (P,)
+        Position and label of every pixel drawn.
+
+    Raises
+    ------
+    ValueError
+        If the map has fewer than two regions: there is nothing to tell apart.
+    """
+    flat = labels.ravel()
+    present = np.unique(flat[flat != 0])
+    if len(present) < 2:
+        raise ValueError(f"labels must have at least two regions besides 0, got {len(present)}")
+    chosen = rng.choice(present, size=min(n_regions, len(present)), replace=False)
+    picked = []
+    for region in chosen:
+        members = np.flatnonzero(flat == region)
+        picked.append(rng.choice(members, size=n_pixels, replace=len(members) < n_pixels))
+    pixels = np.concatenate(picked)
+    rows, cols = np.divmod(pixels, labels.shape[1])
+    return rows, cols, np.repeat(chosen, n_pixels)
+
+
+class RegionFolder:
+    """A folder of photographs with maps of their regions.
+
+    Parameters
+    ----------
+    folder : path
+        Holds ``images/NAME.*`` and ``labels/NAME.png``: one channel of integers, 0 for pixels without a region. With
+        ``labels_all/NAME_*.png``, further annotators' maps of the same photograph, each draw takes one at random.
+
+    Raises
+    ------
+    ValueError
+        If the folder lacks either, or no photograph has a map of at least two regions.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self.folder = Path(folder)
+        images, labels = self.folder / "images", self.folder / "labels"
+        for part in (images, labels):
+            if not part.is_dir():
+                raise ValueError(f"folder must hold images/ and labels/, got {self.folder} without {part.name}/")
+        files = sorted(path for path in images.iterdir() if path.suffix.lower() in _IMAGE_SUFFIXES)
+        others: dict[str, list[Path]] = {}
+        if (self.folder / "labels_all").is_dir():
+            for path in sorted((self.folder / "labels_all").glob("*.png")):
+                others.setdefault(path.stem.rpartition("_")[0], []).append(path)
+        self.items: list[tuple[Path, list[Path]]] = []
+        self.skipped: list[str] = []
+        for path in files:
+            own = labels / f"{path.stem}.png"
+            if not own.is_file():
+                self.skipped.append(f"{path.name}: no map labels/{own.name}")
+                continue
+            maps = others.get(path.stem, []) or [own]
+            usable = [m for m in maps if self._n_regions(m) >= 2]
+            if usable:
+                self.items.append((path, usable))
+            else:
+                self.skipped.append(f"{path.name}: a single region")
+        if not self.items:
+            raise ValueError(f"{self.folder} must hold a photograph with a map of at least two regions, got none")
+
+    @staticmethod
+    def _n_regions(path: Path) -> int:
+        values = np.unique(_read_labels(path))
+        return int((values != 0).sum())
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def load(self, index: int, rng: np.random.Generator | None = None) -> tuple[Any, Any]:
+        """Return a photograph (H, W, 3), float32 in [0, 1], and a map (H, W) of its regions.
+
+        Raises
+        ------
+        ValueError
+            If the two differ in size.
+        """
+        path, maps = self.items[index]
+        image = read_image(path).astype(np.float32)
+        chosen = maps[0 if rng is None else int(rng.integers(len(maps)))]
+        labels = _read_labels(chosen)
+        if labels.shape != image.shape[:2]:
+            raise ValueError(
+                f"labels {chosen} must have the size of {path.name}, {image.shape[0]}x{image.shape[1]}, got "
+                f"{labels.shape[0]}x{labels.shape[1]}"
+            )
+        return image, labels
+
+
+def _read_labels(path: Path) -> Any:
+    from PIL import Image
+
+    with Image.open(path) as picture:
+        labels = np.asarray(picture)
+    if labels.ndim != 2 or not np.issubdtype(labels.dtype, np.integer):
+        raise ValueError(f"labels {path} must be one channel of integers, got {labels.dtype} {labels.shape}")
+    return labels.astype(np.int64)
+
+
+@dataclass(frozen=True)
+class FeatureTraining:
+    """Settings of a training run; the defaults are the paper's but for the backbone.
+
+    Attributes
+    ----------
+    backbone : str
+    steps : int
+        One photograph each.
+    n_regions, n_pixels, n_samplings : int
+        P_inst and P_pix of the paper, and how often they are drawn for a photograph.
+    learning_rate_base, learning_rate_new : float
+        Of the pretrained part and of the new layers; both decay as ``(1 - step / steps) ** 0.9``.
+    optimizer : {"sgd", "adamw"}
+        "sgd" has the paper's momentum of 0.9.
+    weight_decay : float
+    balanced : bool
+        Whether pairs within regions count as much as pairs of two, however many there are.
+    dropout : float
+        At the two last layers.
+    freeze_base : bool
+        Train the new layers only. Without `augment` the backbone's levels of all photographs are then kept in memory (2
+        MB each at 480x320), which saves most of the time.
+    accumulate : int
+        Photographs per update.
+    augment : bool
+        Mirror, scale and recolour the photographs at random.
+    seed : int
+    """
+
+    backbone: str = "mobilenetv2-deeplab"
+    steps: int = 60_000
+    n_regions: int = 3
+    n_pixels: int = 1000
+    n_samplings: int = 10
+    learning_rate_base: float = 5e-4
+    learning_rate_new: float = 5e-3
+    optimizer: str = "sgd"
+    weight_decay: float = 5e-4
+    balanced: bool = False
+    dropout: float = 0.5
+    freeze_base: bool = False
+    accumulate: int = 1
+    augment: bool = True
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_choice(self.backbone, "backbone", tuple(BACKBONES))
+        check_choice(self.optimizer, "optimizer", ("sgd", "adamw"))
+        for name in ("steps", "n_pixels", "n_samplings", "accumulate"):
+            check_int(getattr(self, name), name, low=1)
+        check_int(self.n_regions, "n_regions", low=2)
+        check_int(self.seed, "seed", low=0)
+        check_number(self.dropout, "dropout", low=0, high=0.9)
+        for name in ("learning_rate_base", "learning_rate_new", "weight_decay"):
+            check_number(getattr(self, name), name, low=0)
+
+
+POWER = 0.9  # of the decay of the learning rates, and the momentum of "sgd" [paper]
+MOMENTUM = 0.9
+
+
+def train_features(
+    data: RegionFolder,
+    settings: FeatureTraining,
+    output: str | os.PathLike[str],
+    *,
+    initial_weights: str | os.PathLike[str] | None = None,
+    device: str = "cpu",
+    save_every: int = 500,
+    progress: Callable[[int, float], None] | None = None,
+) -> HypercolumnNetwork:
+    """Train, and continue where an earlier run with the same output stopped.
+
+    Parameters
+    ----------
+    data : RegionFolder
+    settings : FeatureTraining
+    output : path
+        Folder for ``checkpoint.pt``, from which a later call goes on, ``features.safetensors``, the weights, and
+        ``training.json``: settings and the loss over the steps.
+    initial_weights : path, optional
+        ``.safetensors`` of the backbone alone or of the whole network; parts that it does not hold start at random.
+    device : str
+        As torch names it.
+    save_every : int
+        Steps between checkpoints. Whatever happens, one is written at the end and when the run is interrupted.
+    progress : callable, optional
+        Called as ``progress(step, loss)`` after each step.
+
+    Returns
+    -------
+    HypercolumnNetwork
+
+    Raises
+    ------
+    ValueError
+        If the folder holds a checkpoint of other settings, or weights do not fit.
+
+    Notes
+    -----
+    What is random in a step depends on seed and step alone, so that a run that was interrupted anywhere ends with the
+    same weights as one that was not (on the CPU bit for bit, with one number of threads).
+    """
+    folder = Path(output)
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(settings.seed)
+    network = HypercolumnNetwork(settings.backbone, dropout=settings.dropout)
+    if initial_weights is not None:
+        load_initial(network, initial_weights)
+    network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    base: list[Tensor] = []
+    new: list[Tensor] = []
+    for name, parameter in network.named_parameters():
+        (base if name.startswith("base.") else new).append(parameter)
+    groups = [{"params": new, "lr": settings.learning_rate_new}]
+    if settings.freeze_base:
+        network.base.requires_grad_(False)
+    else:
+        groups.append({"params": base, "lr": settings.learning_rate_base})
+    optimizer: torch.optim.Optimizer
+    if settings.optimizer == "sgd":
+        optimizer = torch.optim.SGD(groups, momentum=MOMENTUM, weight_decay=settings.weight_decay)
+    else:
+        optimizer = torch.optim.AdamW(groups, weight_decay=settings.weight_decay)
+    initial_rates = [float(group["lr"]) for group in optimizer.param_groups]
+
+    checkpoint = folder / "checkpoint.pt"
+    step = 0
+    losses: list[float] = []
+    if checkpoint.exists():
+        state = torch.load(checkpoint, map_location=device, weights_only=True)
+        if state["settings"] != asdict(settings):
+            raise ValueError(
+                f"output {folder} must be empty or hold a run of the same settings, got another's checkpoint"
+            )
+        network.load_state_dict(state["network"])
+        optimizer.load_state_dict(state["optimizer"])
+        step, losses = int(state["step"]), [float(v) for v in state["losses"]]
+
+    def save() -> None:
+        state = {
+            "settings": asdict(settings),
+            "network": network.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "step": step,
+            "losses": losses,
+        }
+        with atomic_file(checkpoint) as file:
+            torch.save(state, file)
+
+    kept: dict[int, list[Tensor]] = {}
+    network.train()
+    if settings.freeze_base:
+        network.base.eval()
+    try:
+        while step < settings.steps:
+            # An update is one unit: an interruption inside it repeats it whole.
+            optimizer.zero_grad(set_to_none=True)
+            count = min(settings.accumulate, settings.steps - step)
+            fresh = [_backward(network, data, settings, step + i, device, 1 / count, kept) for i in range(count)]
+            for group, rate in zip(optimizer.param_groups, initial_rates, strict=True):
+                group["lr"] = rate * (1 - step / settings.steps) ** POWER
+            optimizer.step()
+            previous, step = step, step + count
+            losses.extend(fresh)
+            if progress is not None:
+                progress(step, fresh[-1])
+            if step // save_every > previous // save_every:
+                save()
+    finally:
+        if len(losses) == step and step > 0:
+            save()
+    save_network(network, folder / "features.safetensors")
+    with atomic_file(folder / "training.json") as file:
+        file.write((json.dumps({"settings": asdict(settings), "losses": losses}) + "\n").encode())
+    network.eval()
+    return network
+
+
+def _backward(
+    network: HypercolumnNetwork,
+    data: RegionFolder,
+    settings: FeatureTraining,
+    step: int,
+    device: str,
+    share: float,
+    kept: dict[int, list[Tensor]],
+) -> float:
+    """Accumulate the gradient of one photograph; what is random follows from the seed and the step."""
+    rng = np.random.default_rng([settings.seed, step])
+    torch.manual_seed(int(rng.integers(2**62)))
+    epoch, place = divmod(step, len(data))
+    index = int(np.random.default_rng([settings.seed, epoch, 1]).permutation(len(data))[place])
+    image, labels = data.load(index, rng)
+    if settings.augment:
+        image, labels = augmented(image, labels, rng)
+    keep = settings.freeze_base and not settings.augment
+    if index in kept:
+        taps = [tap.float() for tap in kept[index]]
+    else:
+        picture = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))).to(device)
+        with torch.set_grad_enabled(not settings.freeze_base):
+            taps = network.taps(picture)
+        if keep:
+            # What is trained on must not depend on whether a run was interrupted: the first use is rounded, too.
+            kept[index] = [tap.half() for tap in taps]
+            taps = [tap.float() for tap in kept[index]]
+    levels = network.levels(taps)
+    total = torch.zeros((), device=device)
+    for _ in range(settings.n_samplings):
+        rows, cols, regions = sample_pixels(labels, settings.n_regions, settings.n_pixels, rng)
+        position = [torch.from_numpy(v.astype(np.float32)).to(device) for v in (rows, cols)]
+        features = network.at(levels, *position)
+        total = total + n_pair_loss(features, torch.from_numpy(regions).to(device), balanced=settings.balanced)
+    (total * share).backward()  # type: ignore[no-untyped-call]
+    return float(total.detach()) / settings.n_samplings
+
+
+def augmented(image: Any, labels: Any, rng: np.random.Generator) -> tuple[Any, Any]:
+    """Mirror, scale by 0.7 to 1.4 (cut to the old size) and recolour a photograph and its map at random."""
+    from PIL import Image
+
+    height, width = labels.shape
+    scale = float(np.exp(rng.uniform(np.log(0.7), np.log(1.4))))
+    size = (max(32, round(width * scale)), max(32, round(height * scale)))
+    scaled = np.stack(
+        [np.asarray(Image.fromarray(image[:, :, c]).resize(size, Image.Resampling.BILINEAR)) for c in range(3)], axis=2
+    )
+    nearest = np.asarray(Image.fromarray(labels.astype(np.int32)).resize(size, Image.Resampling.NEAREST))
+    top = int(rng.integers(max(size[1] - height, 0) + 1))
+    left = int(rng.integers(max(size[0] - width, 0) + 1))
+    cut_image = scaled[top : top + height, left : left + width]
+    cut_labels = nearest[top : top + height, left : left + width].astype(np.int64)
+    if len(np.unique(cut_labels[cut_labels != 0])) < 2:
+        cut_image, cut_labels = image, labels
+    if rng.random() < 0.5:
+        cut_image, cut_labels = cut_image[:, ::-1], cut_labels[:, ::-1]
+    gain = np.exp(rng.normal(0, 0.1, 3) + rng.normal(0, 0.1)).astype(np.float32)
+    gamma = np.float32(np.exp(rng.normal(0, 0.15)))
+    recoloured = np.clip(cut_image * gain, 0, 1) ** gamma
+    grey = recoloured.mean(axis=2, keepdims=True)
+    recoloured = np.clip(grey + (recoloured - grey) * np.float32(np.exp(rng.normal(0, 0.2))), 0, 1)
+    return recoloured.astype(np.float32), np.ascontiguousarray(cut_labels)
+
+
+def load_initial(network: HypercolumnNetwork, path: str | os.PathLike[str]) -> None:
+    """Fill a network from a file of the whole of it, or of its backbone alone."""
+    from safetensors.torch import load_file
+
+    try:
+        state = load_file(os.fspath(path))
+    except Exception as error:
+        raise ValueError(f"cannot read weights from {os.fspath(path)}: {error}") from error
+    own = network.state_dict()
+    if set(state) >= set(own):
+        found = {key: state[key] for key in own}
+    else:
+        wanted = network.base.state_dict()
+        missing = sorted(set(wanted) - set(state))
+        if missing:
+            raise ValueError(
+                f"weights {os.fspath(path)} must hold the {network.backbone_name} backbone, got none of {missing[0]}"
+                + (f" and {len(missing) - 1} more" if len(missing) > 1 else "")
+            )
+        found = {**own, **{f"base.{key}": state[key] for key in wanted}}
+    for key, value in found.items():
+        if value.shape != own[key].shape:
+            raise ValueError(
+                f"weights {os.fspath(path)}: {key} must have shape {tuple(own[key].shape)}, got {tuple(value.shape)}"
+            )
+    network.load_state_dict(found)
+
+
+def save_network(network: HypercolumnNetwork, path: Path, *, dtype: torch.dtype = torch.float32) -> None:
+    """Write the weights; the file appears complete or not at all."""
+    from safetensors.torch import save
+
+    state = {key: value.detach().to("cpu", dtype).contiguous() for key, value in network.state_dict().items()}
+    metadata = {"backbone": network.backbone_name, "n_features": str(network.feature.out_features)}
+    with atomic_file(path) as file:
+        file.write(save(state, metadata))
