@@ -140,8 +140,10 @@ def test_damaged_weights_are_refused(network, weights, tmp_path):
             read_weights(altered)
     with pytest.raises(ValueError, match=r"cannot read weights from .*No such file"):
         read_weights(tmp_path / "missing.safetensors")
-    with pytest.raises(ValueError, match="backbone must be one of"):
+    with pytest.raises(ValueError, match="must be of 'fastsoft train features', got a file that does not name"):
         load_network({}, {})
+    with pytest.raises(ValueError, match=r"backbone must be one of .*, got 'other'"):
+        load_network({}, {"backbone": "other"})
     state, metadata = read_weights(weights)
     with pytest.raises(ValueError, match="must be those of a mobilenetv2-deeplab network"):
         load_network({k: v for k, v in state.items() if k != "hidden.bias"}, metadata)

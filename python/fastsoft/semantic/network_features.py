@@ -40,7 +40,9 @@ def load_network(state: dict[str, Any], metadata: dict[str, str]) -> Hypercolumn
     ValueError
         If names or shapes do not fit.
     """
-    network = HypercolumnNetwork(metadata.get("backbone", ""), n_features=int(metadata.get("n_features", 128)))
+    if "backbone" not in metadata:
+        raise ValueError("weights must be of 'fastsoft train features', got a file that does not name its backbone")
+    network = HypercolumnNetwork(metadata["backbone"], n_features=int(metadata.get("n_features", 128)))
     own = network.state_dict()
     if set(state) != set(own):
         odd = sorted(set(state) ^ set(own))
