@@ -263,7 +263,8 @@ def train_features(
     device : str
         As torch names it.
     save_every : int
-        Steps between checkpoints. Whatever happens, one is written at the end and when the run is interrupted.
+        Steps between checkpoints. One is also written at the end and when the run is interrupted, unless the
+        interruption falls into the update of the weights itself: then the one before stays.
     progress : callable, optional
         Called as ``progress(step, loss)`` after each step.
 
@@ -329,6 +330,7 @@ def train_features(
             torch.save(state, file)
 
     kept: dict[int, list[Tensor]] = {}
+    whole = True  # False while weights, step and losses do not belong together
     network.train()
     if settings.freeze_base:
         network.base.eval()
@@ -340,15 +342,17 @@ def train_features(
             fresh = [_backward(network, data, settings, step + i, device, 1 / count, kept) for i in range(count)]
             for group, rate in zip(optimizer.param_groups, initial_rates, strict=True):
                 group["lr"] = rate * (1 - step / settings.steps) ** POWER
+            whole = False
             optimizer.step()
             previous, step = step, step + count
             losses.extend(fresh)
+            whole = True
             if progress is not None:
                 progress(step, fresh[-1])
             if step // save_every > previous // save_every:
                 save()
     finally:
-        if len(losses) == step and step > 0:
+        if whole and step > 0:
             save()
     save_network(network, folder / "features.safetensors")
     with atomic_file(folder / "training.json") as file:
