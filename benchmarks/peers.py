@@ -70,6 +70,12 @@ def head_of_results(title: str, module: str, arguments: list[str] | None) -> lis
     return [f"# {title}", "", f"`{command}`, commit {commit()}", "", f"{machine}, {python}, {versions()}", ""]
 
 
+def write_results(path: Path, lines: list[str]) -> None:
+    """Write a page of results."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
 def rows(name: str, size: str, image: Any, rounds: int) -> list[str]:
     """Measure one operation on one picture and return the lines of the table."""
     case = CASES[name](image)
@@ -117,8 +123,7 @@ def main(arguments: list[str] | None = None) -> int:
         for size, image in pictures.items()
         for line in rows(name, size, image, options.rounds)
     ]
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text("\n".join([*head, *lines]) + "\n", encoding="utf-8")
+    write_results(options.output, [*head, *lines])
     return 0
 
 

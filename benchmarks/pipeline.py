@@ -15,7 +15,7 @@ from typing import Any
 
 import fastsoft
 from benchmarks.images import SIZES, load_photo, synthetic_photo
-from benchmarks.peers import RESULTS, head_of_results
+from benchmarks.peers import RESULTS, head_of_results, write_results
 from benchmarks.timing import Band
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -78,8 +78,7 @@ def main(arguments: list[str] | None = None) -> int:
             f"| {', '.join(f'{name} {seconds:.1f} s' for name, seconds in slowest)} |"
         )
         print(lines[-1], flush=True)
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_results(options.output, lines)
     return 0
 
 

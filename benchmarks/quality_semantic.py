@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 
 import fastsoft
-from benchmarks.peers import RESULTS, head_of_results
+from benchmarks.peers import RESULTS, head_of_results, write_results
 from fastsoft.semantic import compute_features, preprocess_features
 
 N_PAIRS = 6000
@@ -192,8 +192,7 @@ def main(arguments: list[str] | None = None) -> int:
             means = np.atleast_1d(np.mean(values, axis=0))
             cells = [f"{v:.4f}" for v in means] + [f"{np.mean(per[s]):.4f}" for s in sources]
             add(f"| {name} | " + " | ".join(cells) + " |")
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_results(options.output, lines)
     return 0
 
 

@@ -19,7 +19,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 import fastsoft
-from benchmarks.peers import RESULTS, head_of_results
+from benchmarks.peers import RESULTS, head_of_results, write_results
 
 PATTERNS = ("*.png", "*.jpg")
 
@@ -71,8 +71,7 @@ def main(arguments: list[str] | None = None) -> int:
     noise, seed = np.mean(found, axis=0)
     lines.append(f"| mean | {noise:.4f} | {seed:.4f} |")
     print(lines[-1], flush=True)
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_results(options.output, lines)
     return 0
 
 

@@ -33,15 +33,12 @@ def nested(name: str) -> list[str]:
     """Return the names of a subcommand's own subcommands."""
     from fastsoft.cli import build_parser
 
-    parser = build_parser()
-    for part in (name, None):
-        kinds = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
-        if not kinds:
-            return []
-        if part is None:
-            return sorted(kinds[0].choices)
-        parser = kinds[0].choices[part]
-    return []
+    return sorted(_choices(_choices(build_parser())[name]))
+
+
+def _choices(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    kinds = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    return kinds[0].choices if kinds else {}
 
 
 def help_text(*arguments: str) -> str:

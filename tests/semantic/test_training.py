@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from fastsoft.cli import main
+from fastsoft.semantic.network import HypercolumnNetwork
 from fastsoft.semantic.training import (
     FeatureTraining,
     RegionFolder,
@@ -69,6 +70,64 @@ def test_kept_levels_of_a_frozen_base_change_nothing_when_resumed(folder, tmp_pa
 
     def interrupt(step, _):
         if step == 5:  # the second time round, when levels come from memory
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_features(data, settings, tmp_path / "parts", progress=interrupt)
+    resumed = train_features(data, settings, tmp_path / "parts").state_dict()
+    assert all(torch.equal(value, resumed[key]) for key, value in whole.items())
+
+
+def test_pixels_drawn_by_area_follow_the_areas(rng):
+    labels = np.ones((30, 40), dtype=np.int64)
+    labels[:, 30:] = 2
+    labels[0] = 0
+    rows, cols, regions = sample_pixels(labels, 4, 1000, rng, by_area=True)
+    assert len(rows) == 4000
+    assert (labels[rows, cols] == regions).all()
+    assert (regions != 0).all()
+    # Five deviations of a share of a quarter.
+    assert abs((regions == 2).mean() - 0.25) < 5 * np.sqrt(0.25 * 0.75 / 4000)
+
+
+def test_pixels_drawn_by_area_are_of_two_regions_at_least(rng):
+    labels = np.ones((200, 200), dtype=np.int64)
+    labels[7, 9] = 2
+    for _ in range(5):
+        rows, cols, regions = sample_pixels(labels, 2, 5, rng, by_area=True)
+        assert set(regions) == {1, 2}
+        assert (labels[rows, cols] == regions).all()
+
+
+def test_the_written_weights_are_the_running_mean(folder, tmp_path, monkeypatch):
+    """Against the mean recomputed from the weights after every update, with the stated warm-up of its memory."""
+    seen = []
+    step = torch.optim.AdamW.step
+
+    def recording(self, *arguments, **options):
+        step(self, *arguments, **options)
+        seen.append([p.detach().double().clone() for g in self.param_groups for p in g["params"]])
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", recording)
+    torch.manual_seed(SMALL.seed)
+    start = HypercolumnNetwork(SMALL.backbone, dropout=SMALL.dropout).named_parameters()
+    new = {name: value.detach().double() for name, value in start if not name.startswith("base.")}
+    names, expected = list(new), list(new.values())
+    averaged = train_features(RegionFolder(folder), dataclasses.replace(SMALL, average=0.5), tmp_path / "mean")
+    for k, weights in enumerate(seen):
+        keep = min(0.5, (1 + k) / (10 + k))
+        expected = [keep * old + (1 - keep) * new for old, new in zip(expected, weights, strict=False)]
+    found = dict(averaged.named_parameters())
+    for name, value in zip(names, expected, strict=True):
+        np.testing.assert_allclose(found[name].detach().numpy(), value.numpy(), rtol=0, atol=1e-6)
+
+
+def test_a_run_with_a_running_mean_resumes_to_the_same_weights(folder, tmp_path):
+    data, settings = RegionFolder(folder), dataclasses.replace(SMALL, average=0.9)
+    whole = train_features(data, settings, tmp_path / "whole").state_dict()
+
+    def interrupt(step, _):
+        if step == 3:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

@@ -84,9 +84,11 @@ def _run(arguments: argparse.Namespace) -> int:
                 arguments.parser.error(f"argument --{option}: not used by --method spectral")
         if arguments.features and not arguments.layers:
             arguments.parser.error("argument --features: used by --method spectral only to group, so give --layers too")
-    given = arguments.features and not _is_computed(arguments.features)
-    if given and len(arguments.photos) > 1 and not Path(arguments.features).is_dir():
-        arguments.parser.error("argument --features: must be a folder if there are several photos")
+    if arguments.features and len(arguments.photos) > 1:
+        from fastsoft.semantic.features import is_source
+
+        if not is_source(arguments.features) and not Path(arguments.features).is_dir():
+            arguments.parser.error("argument --features: must be a folder if there are several photos")
 
     from fastsoft.layers.files import check_folder_writable
 
@@ -170,15 +172,10 @@ def _folders(photos: list[str], output: Path) -> list[Path]:
     return folders
 
 
-def _is_computed(features: str) -> bool:
-    """Tell features that are computed from the photo from files that hold them."""
-    return features == "lowlevel" or features.startswith(("hypercolumn:", "transformers:"))
-
-
 def _features_of(photo: str, features: str) -> Any:
-    from fastsoft.semantic import load_features
+    from fastsoft.semantic.features import is_source, load_features
 
-    if _is_computed(features):
+    if is_source(features):
         return features
     path = Path(features)
     if not path.is_dir():

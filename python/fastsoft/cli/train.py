@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import fields
 from typing import Any
 
 from fastsoft.cli.segment import at_least
@@ -31,47 +32,43 @@ def add_parser(commands: Any) -> None:
     features.add_argument("--initial", metavar="FILE", help="weights to start from: .safetensors, backbone or whole")
     features.add_argument("--backbone", default="mobilenetv2-deeplab", metavar="NAME", help="(default: %(default)s)")
     features.add_argument("--steps", type=at_least(1), default=60_000, metavar="N", help="(default: %(default)s)")
-    features.add_argument("--regions", type=at_least(2), default=3, metavar="N", help="(default: %(default)s)")
-    features.add_argument("--pixels", type=at_least(1), default=1000, metavar="N", help="of a region (default: 1000)")
-    features.add_argument("--samplings", type=at_least(1), default=10, metavar="N", help="of a photo (default: 10)")
-    features.add_argument(
-        "--accumulate", type=at_least(1), default=1, metavar="N", help="photos per update (default: 1)"
-    )
+    for option, name, low, default, what in (
+        ("--regions", "n_regions", 2, 3, "regions drawn"),
+        ("--pixels", "n_pixels", 1, 1000, "pixels of a region"),
+        ("--samplings", "n_samplings", 1, 10, "samplings of a photo"),
+        ("--accumulate", "accumulate", 1, 1, "photos per update"),
+    ):
+        features.add_argument(
+            option, dest=name, type=at_least(low), default=default, metavar="N", help=f"{what} (default: %(default)s)"
+        )
     features.add_argument("--optimizer", choices=("sgd", "adamw"), default="sgd", help="(default: %(default)s)")
-    features.add_argument("--rate-base", type=float, default=5e-4, metavar="R", help="of the backbone (default: 5e-4)")
-    features.add_argument("--rate-new", type=float, default=5e-3, metavar="R", help="of new layers (default: 5e-3)")
+    for option, name, rate, what in (
+        ("--rate-base", "learning_rate_base", 5e-4, "learning rate of the backbone"),
+        ("--rate-new", "learning_rate_new", 5e-3, "learning rate of the new layers"),
+    ):
+        features.add_argument(
+            option, dest=name, type=float, default=rate, metavar="R", help=f"{what} (default: %(default)s)"
+        )
     features.add_argument("--weight-decay", type=float, default=5e-4, metavar="R", help="(default: 5e-4)")
+    features.add_argument("--by-area", action="store_true", help="draw pixels from the whole photo, not per region")
     features.add_argument("--balanced", action="store_true", help="pairs within and between regions count the same")
     features.add_argument("--dropout", type=float, default=0.5, metavar="P", help="(default: 0.5)")
     features.add_argument("--freeze-base", action="store_true", help="train the new layers only")
-    features.add_argument("--no-augment", action="store_true", help="photographs as they are")
+    features.add_argument("--no-augment", dest="augment", action="store_false", help="photographs as they are")
+    features.add_argument(
+        "--average", type=float, default=0.0, metavar="SHARE", help="write the running mean of the weights, e.g. 0.995"
+    )
     features.add_argument("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
     features.add_argument("--seed", type=at_least(0), default=0, metavar="N", help="seed (default: 0)")
     features.add_argument("-q", "--quiet", action="store_true", help="no progress, only errors")
-    features.set_defaults(run=_train_features, parser=features)
+    features.set_defaults(run=_train_features)
 
 
 def _train_features(arguments: argparse.Namespace) -> int:
     try:
         from fastsoft.semantic.training import FeatureTraining, RegionFolder, train_features
 
-        settings = FeatureTraining(
-            backbone=arguments.backbone,
-            steps=arguments.steps,
-            n_regions=arguments.regions,
-            n_pixels=arguments.pixels,
-            n_samplings=arguments.samplings,
-            learning_rate_base=arguments.rate_base,
-            learning_rate_new=arguments.rate_new,
-            optimizer=arguments.optimizer,
-            weight_decay=arguments.weight_decay,
-            balanced=arguments.balanced,
-            dropout=arguments.dropout,
-            freeze_base=arguments.freeze_base,
-            accumulate=arguments.accumulate,
-            augment=not arguments.no_augment,
-            seed=arguments.seed,
-        )
+        settings = FeatureTraining(**{f.name: getattr(arguments, f.name) for f in fields(FeatureTraining)})
         data = RegionFolder(arguments.data)
         for reason in data.skipped:
             print(f"fastsoft: left out {reason}", file=sys.stderr)

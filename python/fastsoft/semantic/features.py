@@ -96,11 +96,10 @@ def compute_features(
         If the transformers package is wanted and missing.
     """
     if isinstance(features, str):
-        kind, _, argument = features.partition(":")
         if features == "lowlevel":
             components = preprocess_features(lowlevel_features(image), image, stretch="common", progress=progress)
-        elif kind in ("hypercolumn", "transformers") and argument:
-            components = _network_components(image, kind, argument, check_int(size, "size", low=32), progress)
+        elif is_source(features):
+            components = _network_components(image, features, check_int(size, "size", low=32), progress)
         else:
             raise ValueError(
                 f"features must be 'lowlevel', 'hypercolumn:FILE', 'transformers:MODEL' or an array, got {features!r}"
@@ -119,16 +118,21 @@ def compute_features(
     return Features(components.astype(dtype, copy=False))
 
 
-def _network_components(
-    image: Any, kind: str, argument: str, size: int, progress: Callable[[float], None] | None
-) -> Any:
+def is_source(features: str) -> bool:
+    """Tell a name by which features are computed from the image from the name of a file that holds them."""
+    kind, _, argument = features.partition(":")
+    return features == "lowlevel" or (kind in ("hypercolumn", "transformers") and argument != "")
+
+
+def _network_components(image: Any, source: str, size: int, progress: Callable[[float], None] | None) -> Any:
     """Evaluate a network at the working size, reduce there, and bring the components to the photograph's size."""
     from fastsoft.ops.guided_filter import guided_filter
 
+    kind, _, argument = source.partition(":")
     height, width = image.shape[:2]
     scale = min(1.0, size / max(height, width))
     shape = (max(1, round(height * scale)), max(1, round(width * scale)))
-    small = image.astype(np.float32) if scale == 1 else np.clip(_resize(image, shape), 0, 1)
+    small = image.astype(np.float32) if scale == 1 else np.clip(resize(image, shape), 0, 1)
     if progress is not None:
         progress(0.02)
     if kind == "transformers":
@@ -142,21 +146,21 @@ def _network_components(
         raw = hypercolumn_features(small, load_network(*read_weights(argument)))
     if progress is not None:
         progress(0.6)
-    components = preprocess_features(_resize(raw, shape), small)
+    components = preprocess_features(resize(raw, shape), small)
     if progress is not None:
         progress(0.8)
     if scale < 1:
         # The filter is linear in its input and follows the guide, so three channels do for what 128 would cost more.
         radius = round(_RADIUS / scale)
         components = guided_filter(
-            image.astype(np.float32), _resize(components, (height, width)), radius=radius, epsilon=_EPSILON
+            image.astype(np.float32), resize(components, (height, width)), radius=radius, epsilon=_EPSILON
         ).clip(0, 1)
     if progress is not None:
         progress(1.0)
     return components
 
 
-def _resize(values: Any, shape: tuple[int, int]) -> Any:
+def resize(values: Any, shape: tuple[int, int]) -> Any:
     """Scale (H, W, C) to another height and width, float32: bilinear, averaging where it shrinks."""
     from PIL import Image
 

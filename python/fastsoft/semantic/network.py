@@ -10,14 +10,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
 
 __all__ = ["BACKBONES", "HypercolumnNetwork", "MobileNetV2DeepLab", "ResNet101DeepLab"]
+
+# Mean and deviation of the colours of ImageNet, as networks trained on it expect.
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
 
 # Channels of the compressed levels, of the layer between, and of the feature [paper].
 LEVEL_CHANNELS = (4, 124, 128, 256, 512)
@@ -163,10 +170,6 @@ class ResNet101DeepLab(nn.Module):
     channels = (3, 64 + 256, 512, 1024, 2048)
     stride = 8
 
-    # Mean and deviation of ImageNet's colours, as its weights expect.
-    _MEAN = (0.485, 0.456, 0.406)
-    _DEVIATION = (0.229, 0.224, 0.225)
-
     def __init__(self) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(3, 64, 7, stride=2, padding=3, bias=False)
@@ -184,7 +187,7 @@ class ResNet101DeepLab(nn.Module):
 
     def forward(self, image: Tensor) -> list[Tensor]:
         """Return the levels of an image (N, 3, H, W) in [0, 1]."""
-        mean, deviation = (image.new_tensor(v)[:, None, None] for v in (self._MEAN, self._DEVIATION))
+        mean, deviation = (image.new_tensor(v)[:, None, None] for v in (IMAGENET_MEAN, IMAGENET_DEVIATION))
         x = (image - mean) / deviation
         pool1 = F.max_pool2d(F.relu(self.bn1(self.conv1(x))), 3, stride=2, padding=1)
         res2 = self.layer1(pool1)
@@ -240,6 +243,16 @@ class HypercolumnNetwork(nn.Module):
         for layer in (*self.compress, self.hidden, self.feature):
             nn.init.xavier_uniform_(layer.weight)
             nn.init.zeros_(layer.bias)
+
+    def fill(self, arrays: Mapping[str, NDArray[np.floating]], name: str) -> None:
+        """Take over weights that bear the names of this network's; `name` says in errors where they come from."""
+        state = {key: torch.from_numpy(np.array(value, dtype=np.float32)) for key, value in arrays.items()}
+        for key, own in self.state_dict().items():
+            if key in state and state[key].shape != own.shape:
+                raise ValueError(
+                    f"weights {name}: {key} must have shape {tuple(own.shape)}, got {tuple(state[key].shape)}"
+                )
+        self.load_state_dict({**self.state_dict(), **state})
 
     def taps(self, image: Tensor) -> list[Tensor]:
         """Return the backbone's levels of one image (3, H, W) in [0, 1], each (1, channels, h, w).

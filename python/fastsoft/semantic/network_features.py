@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from fastsoft.semantic.network import HypercolumnNetwork
+from fastsoft.semantic.network import IMAGENET_DEVIATION, IMAGENET_MEAN, HypercolumnNetwork
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +26,7 @@ _announced: set[str] = set()
 
 
 def load_network(state: dict[str, Any], metadata: dict[str, str]) -> HypercolumnNetwork:
-    """Build the network that a file of weights was made from.
+    """Build the network that weights were made from, for use, not for training.
 
     Parameters
     ----------
@@ -43,14 +43,10 @@ def load_network(state: dict[str, Any], metadata: dict[str, str]) -> Hypercolumn
     if "backbone" not in metadata:
         raise ValueError("weights must be of 'fastsoft train features', got a file that does not name its backbone")
     network = HypercolumnNetwork(metadata["backbone"], n_features=int(metadata.get("n_features", 128)))
-    own = network.state_dict()
-    if set(state) != set(own):
-        odd = sorted(set(state) ^ set(own))
+    odd = sorted(set(state) ^ set(network.state_dict()))
+    if odd:
         raise ValueError(f"weights must be those of a {network.backbone_name} network, got a difference at {odd[0]}")
-    for key, value in own.items():
-        if tuple(state[key].shape) != tuple(value.shape):
-            raise ValueError(f"weights: {key} must have shape {tuple(value.shape)}, got {tuple(state[key].shape)}")
-    network.load_state_dict({key: torch.from_numpy(np.array(value, dtype=np.float32)) for key, value in state.items()})
+    network.fill(state, "given")
     network.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network
 
@@ -149,7 +145,7 @@ def _normalisation(model: str) -> tuple[list[float], list[float]]:
         found = json.loads(path.read_text(encoding="utf-8"))
         if "image_mean" in found and "image_std" in found:
             return [float(v) for v in found["image_mean"]], [float(v) for v in found["image_std"]]
-    return [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
+    return list(IMAGENET_MEAN), list(IMAGENET_DEVIATION)
 
 
 def _announce(model: str) -> None:

@@ -27,7 +27,9 @@ from torch import Tensor
 from fastsoft._checks import check_choice, check_int, check_number
 from fastsoft._files import atomic_file
 from fastsoft.image import read_image
+from fastsoft.semantic.features import resize
 from fastsoft.semantic.network import BACKBONES, HypercolumnNetwork
+from fastsoft.weights import read_weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,7 +62,9 @@ def n_pair_loss(features: Tensor, labels: Tensor, *, balanced: bool = False) -> 
     return (loss[same].mean() + loss[~same].mean()) / 2 if balanced else loss.mean()
 
 
-def sample_pixels(labels: Any, n_regions: int, n_pixels: int, rng: np.random.Generator) -> tuple[Any, Any, Any]:
+def sample_pixels(
+    labels: Any, n_regions: int, n_pixels: int, rng: np.random.Generator, *, by_area: bool = False
+) -> tuple[Any, Any, Any]:
     """Draw regions of a label map and as many pixels of each.
 
     Parameters
@@ -72,6 +76,9 @@ def sample_pixels(labels: Any, n_regions: int, n_pixels: int, rng: np.random.Gen
     n_pixels : int
         Pixels of each, drawn with replacement where a region has fewer.
     rng : numpy.random.Generator
+    by_area : bool, default False
+        Draw ``n_regions * n_pixels`` pixels of all regions alike instead, so that large ones take the larger part, as
+        they do in the picture; at least two regions take part.
 
     Returns
     -------
@@ -87,6 +94,11 @@ def sample_pixels(labels: Any, n_regions: int, n_pixels: int, rng: np.random.Gen
     present = np.unique(flat[flat != 0])
     if len(present) < 2:
         raise ValueError(f"labels must have at least two regions besides 0, got {len(present)}")
+    if by_area:
+        pixels = rng.choice(np.flatnonzero(flat), size=n_regions * n_pixels)
+        if (flat[pixels] == flat[pixels[0]]).all():
+            pixels[0] = rng.choice(np.flatnonzero((flat != 0) & (flat != flat[pixels[0]])))
+        return *np.divmod(pixels, labels.shape[1]), flat[pixels]
     chosen = rng.choice(present, size=min(n_regions, len(present)), replace=False)
     picked = []
     for region in chosen:
@@ -193,6 +205,8 @@ class FeatureTraining:
     optimizer : {"sgd", "adamw"}
         "sgd" has the paper's momentum of 0.9.
     weight_decay : float
+    by_area : bool
+        Draw pixels from the whole picture, not as many of each region (`sample_pixels`).
     balanced : bool
         Whether pairs within regions count as much as pairs of two, however many there are.
     dropout : float
@@ -204,6 +218,9 @@ class FeatureTraining:
         Photographs per update.
     augment : bool
         Mirror, scale and recolour the photographs at random.
+    average : float
+        Write the running mean of the weights over the updates, of which each keeps this share of the one before; 0
+        writes the weights themselves. The mean is steadier than the last weights where steps are few.
     seed : int
     """
 
@@ -216,11 +233,13 @@ class FeatureTraining:
     learning_rate_new: float = 5e-3
     optimizer: str = "sgd"
     weight_decay: float = 5e-4
+    by_area: bool = False
     balanced: bool = False
     dropout: float = 0.5
     freeze_base: bool = False
     accumulate: int = 1
     augment: bool = True
+    average: float = 0.0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -231,6 +250,7 @@ class FeatureTraining:
         check_int(self.n_regions, "n_regions", low=2)
         check_int(self.seed, "seed", low=0)
         check_number(self.dropout, "dropout", low=0, high=0.9)
+        check_number(self.average, "average", low=0, high=0.9999)
         for name in ("learning_rate_base", "learning_rate_new", "weight_decay"):
             check_number(getattr(self, name), name, low=0)
 
@@ -303,6 +323,8 @@ def train_features(
         optimizer = torch.optim.SGD(groups, momentum=MOMENTUM, weight_decay=settings.weight_decay)
     else:
         optimizer = torch.optim.AdamW(groups, weight_decay=settings.weight_decay)
+    mean = {name: value.detach().clone() for name, value in network.state_dict().items()} if settings.average else {}
+    n_updates = 0
     initial_rates = [float(group["lr"]) for group in optimizer.param_groups]
 
     checkpoint = folder / "checkpoint.pt"
@@ -317,6 +339,7 @@ def train_features(
         network.load_state_dict(state["network"])
         optimizer.load_state_dict(state["optimizer"])
         step, losses = int(state["step"]), [float(v) for v in state["losses"]]
+        mean, n_updates = state["mean"], int(state["n_updates"])
 
     def save() -> None:
         state = {
@@ -325,6 +348,8 @@ def train_features(
             "optimizer": optimizer.state_dict(),
             "step": step,
             "losses": losses,
+            "mean": mean,
+            "n_updates": n_updates,
         }
         with atomic_file(checkpoint) as file:
             torch.save(state, file)
@@ -344,6 +369,12 @@ def train_features(
                 group["lr"] = rate * (1 - step / settings.steps) ** POWER
             whole = False
             optimizer.step()
+            # A young mean forgets faster, so that the weights of the start do not linger in it.
+            keep = min(settings.average, (1 + n_updates) / (10 + n_updates))
+            for name, value in network.state_dict().items() if mean else ():
+                if value.is_floating_point():
+                    mean[name].lerp_(value, 1 - keep)
+            n_updates += 1
             previous, step = step, step + count
             losses.extend(fresh)
             whole = True
@@ -354,6 +385,8 @@ def train_features(
     finally:
         if whole and step > 0:
             save()
+    if mean:
+        network.load_state_dict(mean)
     save_network(network, folder / "features.safetensors")
     with atomic_file(folder / "training.json") as file:
         file.write((json.dumps({"settings": asdict(settings), "losses": losses}) + "\n").encode())
@@ -392,7 +425,9 @@ def _backward(
     levels = network.levels(taps)
     total = torch.zeros((), device=device)
     for _ in range(settings.n_samplings):
-        rows, cols, regions = sample_pixels(labels, settings.n_regions, settings.n_pixels, rng)
+        rows, cols, regions = sample_pixels(
+            labels, settings.n_regions, settings.n_pixels, rng, by_area=settings.by_area
+        )
         position = [torch.from_numpy(v.astype(np.float32)).to(device) for v in (rows, cols)]
         features = network.at(levels, *position)
         total = total + n_pair_loss(features, torch.from_numpy(regions).to(device), balanced=settings.balanced)
@@ -407,9 +442,7 @@ def augmented(image: Any, labels: Any, rng: np.random.Generator) -> tuple[Any, A
     height, width = labels.shape
     scale = float(np.exp(rng.uniform(np.log(0.7), np.log(1.4))))
     size = (max(32, round(width * scale)), max(32, round(height * scale)))
-    scaled = np.stack(
-        [np.asarray(Image.fromarray(image[:, :, c]).resize(size, Image.Resampling.BILINEAR)) for c in range(3)], axis=2
-    )
+    scaled = resize(image, size[::-1])
     nearest = np.asarray(Image.fromarray(labels.astype(np.int32)).resize(size, Image.Resampling.NEAREST))
     top = int(rng.integers(max(size[1] - height, 0) + 1))
     left = int(rng.integers(max(size[0] - width, 0) + 1))
@@ -429,12 +462,8 @@ def augmented(image: Any, labels: Any, rng: np.random.Generator) -> tuple[Any, A
 
 def load_initial(network: HypercolumnNetwork, path: str | os.PathLike[str]) -> None:
     """Fill a network from a file of the whole of it, or of its backbone alone."""
-    from safetensors.torch import load_file
-
-    try:
-        state = load_file(os.fspath(path))
-    except Exception as error:
-        raise ValueError(f"cannot read weights from {os.fspath(path)}: {error}") from error
+    name = os.fspath(path)
+    state, _ = read_weights(name)
     own = network.state_dict()
     if set(state) >= set(own):
         found = {key: state[key] for key in own}
@@ -443,23 +472,18 @@ def load_initial(network: HypercolumnNetwork, path: str | os.PathLike[str]) -> N
         missing = sorted(set(wanted) - set(state))
         if missing:
             raise ValueError(
-                f"weights {os.fspath(path)} must hold the {network.backbone_name} backbone, got none of {missing[0]}"
+                f"weights {name} must hold the {network.backbone_name} backbone, got none of {missing[0]}"
                 + (f" and {len(missing) - 1} more" if len(missing) > 1 else "")
             )
-        found = {**own, **{f"base.{key}": state[key] for key in wanted}}
-    for key, value in found.items():
-        if value.shape != own[key].shape:
-            raise ValueError(
-                f"weights {os.fspath(path)}: {key} must have shape {tuple(own[key].shape)}, got {tuple(value.shape)}"
-            )
-    network.load_state_dict(found)
+        found = {f"base.{key}": state[key] for key in wanted}
+    network.fill(found, name)
 
 
-def save_network(network: HypercolumnNetwork, path: Path, *, dtype: torch.dtype = torch.float32) -> None:
+def save_network(network: HypercolumnNetwork, path: Path) -> None:
     """Write the weights; the file appears complete or not at all."""
     from safetensors.torch import save
 
-    state = {key: value.detach().to("cpu", dtype).contiguous() for key, value in network.state_dict().items()}
+    state = {key: value.detach().to("cpu").contiguous() for key, value in network.state_dict().items()}
     metadata = {"backbone": network.backbone_name, "n_features": str(network.feature.out_features)}
     with atomic_file(path) as file:
         file.write(save(state, metadata))

@@ -44,7 +44,7 @@ public:
         h_ = SmallMatrix::Zero(capacity_ + b_, capacity_ + b_);
     }
 
-    // Afterwards the first k rows of the basis are the Ritz vectors and values() their values, ascending.
+    // Afterwards the first k rows of the basis are the Ritz vectors, by ascending value.
     SolverInfo run(double tolerance, int max_restarts, Monitor& monitor) {
         SolverInfo info;
         Backend::fill_normal(v_, b_, n_, seed_, stream_);
@@ -75,8 +75,6 @@ public:
             }
         }
     }
-
-    const std::vector<double>& values() const { return values_; }
 
 private:
     T* row(std::ptrdiff_t i) const { return v_ + i * n_; }
@@ -169,13 +167,11 @@ private:
         const std::ptrdiff_t n_negative = std::count_if(theta_.begin(), theta_.end(), [](double t) { return t < 0.0; });
         std::ptrdiff_t n_converged = 0;
         worst = 0.0;
-        values_.clear();
         for (std::ptrdiff_t i = 0; i < k_; ++i) {
             const std::ptrdiff_t j = order_[static_cast<std::size_t>(i)];
             const double residual = target_.relative_residual(theta_[j], last.col(j).norm());
             worst = std::max(worst, residual);
             n_converged += residual <= tolerance ? 1 : 0;
-            values_.push_back(target_.value(theta_[j]));
         }
         // Inertia says how many eigenvalues lie below the shift: with fewer found, some are still missing.
         if (target_.inverted && n_negative < std::min(target_.n_negative, k_)) {
@@ -223,7 +219,6 @@ private:
     Eigen::VectorXd theta_;
     Eigen::MatrixXd vectors_;
     std::vector<std::ptrdiff_t> order_;
-    std::vector<double> values_;
 };
 
 }  // namespace fastsoft::detail
