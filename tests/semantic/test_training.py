@@ -19,6 +19,7 @@ from fastsoft.semantic.training import (
     sample_pixels,
     train_features,
 )
+from fastsoft.weights import read_weights
 from tests.reference.n_pair import n_pair_loss as reference
 
 SMALL = FeatureTraining(
@@ -120,6 +121,26 @@ def test_the_written_weights_are_the_running_mean(folder, tmp_path, monkeypatch)
     found = dict(averaged.named_parameters())
     for name, value in zip(names, expected, strict=True):
         np.testing.assert_allclose(found[name].detach().numpy(), value.numpy(), rtol=0, atol=1e-6)
+
+
+def test_weights_kept_on_the_way_are_those_of_a_run_that_stopped_there(folder, tmp_path):
+    data, settings = RegionFolder(folder), dataclasses.replace(SMALL, average=0.9, accumulate=2)
+    train_features(data, settings, tmp_path / "run", keep_every=4)
+    kept = sorted(path.name for path in (tmp_path / "run").glob("features_*.safetensors"))
+    assert kept == ["features_000004.safetensors"]
+
+    def interrupt(step, _):
+        if step == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_features(data, settings, tmp_path / "stopped", progress=interrupt)
+    mean = torch.load(tmp_path / "stopped" / "checkpoint.pt", weights_only=True)["mean"]
+    state, _ = read_weights(tmp_path / "run" / kept[0])
+    assert all(np.array_equal(value, mean[key].numpy()) for key, value in state.items())
+    # The last weights are others: the run went on.
+    last, _ = read_weights(tmp_path / "run" / "features.safetensors")
+    assert not np.array_equal(last["feature.weight"], state["feature.weight"])
 
 
 def test_a_run_with_a_running_mean_resumes_to_the_same_weights(folder, tmp_path):

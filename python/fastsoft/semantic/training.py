@@ -267,6 +267,7 @@ def train_features(
     initial_weights: str | os.PathLike[str] | None = None,
     device: str = "cpu",
     save_every: int = 500,
+    keep_every: int | None = None,
     progress: Callable[[int, float], None] | None = None,
 ) -> HypercolumnNetwork:
     """Train, and continue where an earlier run with the same output stopped.
@@ -285,6 +286,9 @@ def train_features(
     save_every : int
         Steps between checkpoints. One is also written at the end and when the run is interrupted, unless the
         interruption falls into the update of the weights itself: then the one before stays.
+    keep_every : int, optional
+        Also write the weights after every so many steps, as ``features_000500.safetensors`` and so on, for a curve of
+        their quality over the training.
     progress : callable, optional
         Called as ``progress(step, loss)`` after each step.
 
@@ -302,6 +306,8 @@ def train_features(
     What is random in a step depends on seed and step alone, so that a run that was interrupted anywhere ends with the
     same weights as one that was not (on the CPU bit for bit, with one number of threads).
     """
+    if keep_every is not None:
+        check_int(keep_every, "keep_every", low=1)
     folder = Path(output)
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(settings.seed)
@@ -382,6 +388,8 @@ def train_features(
                 progress(step, fresh[-1])
             if step // save_every > previous // save_every:
                 save()
+            if keep_every is not None and step // keep_every > previous // keep_every:
+                save_network(network, folder / f"features_{step:06d}.safetensors", mean)
     finally:
         if whole and step > 0:
             save()
@@ -479,11 +487,11 @@ def load_initial(network: HypercolumnNetwork, path: str | os.PathLike[str]) -> N
     network.fill(found, name)
 
 
-def save_network(network: HypercolumnNetwork, path: Path) -> None:
-    """Write the weights; the file appears complete or not at all."""
+def save_network(network: HypercolumnNetwork, path: Path, state: dict[str, Tensor] | None = None) -> None:
+    """Write a network's weights, or others of the same names; the file appears complete or not at all."""
     from safetensors.torch import save
 
-    state = {key: value.detach().to("cpu").contiguous() for key, value in network.state_dict().items()}
+    state = {key: value.detach().to("cpu").contiguous() for key, value in (state or network.state_dict()).items()}
     metadata = {"backbone": network.backbone_name, "n_features": str(network.feature.out_features)}
     with atomic_file(path) as file:
         file.write(save(state, metadata))
