@@ -453,8 +453,7 @@ def preprocess_features(
     check_choice(stretch, "stretch", ("each", "common"))
     raw = check_features(features, image.shape[:2])
     # A pixel that is far off would otherwise pull its whole neighbourhood along.
-    # Where nothing is far off, no copy is made.
-    clipped = raw if -clip <= raw.min() and raw.max() <= clip else np.clip(raw, -clip, clip)
+    clipped = np.clip(raw, -clip, clip)
     guide = image.astype(clipped.dtype, copy=False)
     share = None if progress is None else lambda fraction: progress(0.9 * fraction)
     smooth = guided_filter(guide, clipped, radius=radius, epsilon=epsilon, progress=share)
