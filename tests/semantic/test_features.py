@@ -69,7 +69,7 @@ def test_bad_features_are_refused(rng):
         compute_features(image, np.full((6, 8, 1), np.nan))
     with pytest.raises(TypeError, match="float32 or float64, got int64"):
         compute_features(image, np.zeros((6, 8, 3), dtype=int))
-    with pytest.raises(ValueError, match="features must be 'lowlevel', 'hypercolumn:FILE'"):
+    with pytest.raises(ValueError, match="features must be 'embedded', 'lowlevel', 'hypercolumn:FILE'"):
         compute_features(image, "network")
 
 

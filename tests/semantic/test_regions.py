@@ -4,6 +4,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from fastsoft import segment
 from fastsoft.semantic import compute_features, label_features, mask_features
 from fastsoft.semantic.regions import region_points
 
@@ -72,3 +73,31 @@ def test_maps_and_masks_are_features(rng):
     np.testing.assert_array_equal(compute_features(image, masks).values, mask_features(masks))
     with pytest.raises(ValueError, match="image's height and width 6x8, got 5x8"):
         compute_features(image, labels[:5])
+    with pytest.raises(ValueError, match="image's height and width 6x8, got 6x7"):
+        compute_features(image, masks[:, :, :7])
+
+
+def test_overlaps_and_holes_of_masks_reach_the_layers():
+    """Two discs that overlap, and the ground that neither covers."""
+    row, col = np.mgrid[:40, :60]
+    masks = np.stack([(row - 20) ** 2 + (col - c) ** 2 < 14**2 for c in (20, 38)])
+    image = np.where(masks[0][:, :, None], (0.8, 0.3, 0.2), (0.2, 0.5, 0.7)) * (1 - 0.4 * masks[1][:, :, None])
+    layers = segment(image, features=masks, n_layers=4)
+    hard = layers.alphas.argmax(axis=2)
+    parts = masks[0] + 2 * masks[1]
+    # Only the first, only the second, both, and none are four layers.
+    table = np.zeros((4, 4))
+    np.add.at(table, (hard.ravel(), parts.ravel()), 1)
+    assert table.max(axis=0).sum() > 0.97 * hard.size
+    assert len(set(table.argmax(axis=0))) == 4
+
+
+def test_a_single_region_is_a_constant_feature():
+    image = np.full((12, 15, 3), 0.5)
+    image[:, 8:] = (0.9, 0.2, 0.1)
+    for features in (np.full((12, 15), 7), np.ones((1, 12, 15), dtype=bool), np.zeros((3, 12, 15), dtype=bool)):
+        values = compute_features(image, features).values
+        assert len(np.unique(values.reshape(-1, 3), axis=0)) == 1
+        with pytest.warns(RuntimeWarning, match="the image gave 1 segments, so there are 1 layers instead of 2"):
+            layers = segment(image, features=features, n_layers=2)
+        np.testing.assert_allclose(layers.alphas, 1, atol=1e-12)

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from fastsoft.cli import main
+from fastsoft.semantic import training
 from fastsoft.semantic.network import HypercolumnNetwork
 from fastsoft.semantic.training import (
     FeatureTraining,
@@ -77,6 +78,37 @@ def test_kept_levels_of_a_frozen_base_change_nothing_when_resumed(folder, tmp_pa
         train_features(data, settings, tmp_path / "parts", progress=interrupt)
     resumed = train_features(data, settings, tmp_path / "parts").state_dict()
     assert all(torch.equal(value, resumed[key]) for key, value in whole.items())
+
+
+def test_a_photograph_whose_levels_are_kept_is_read_once(folder, tmp_path, monkeypatch):
+    read = []
+    original = training.read_image
+    monkeypatch.setattr(training, "read_image", lambda path: read.append(path.name) or original(path))
+    settings = dataclasses.replace(SMALL, steps=9, freeze_base=True, augment=False)
+    train_features(RegionFolder(folder), settings, tmp_path / "out")
+    assert sorted(read) == ["p0.png", "p1.png", "p2.png", "p3.png"]
+
+
+def test_maps_of_another_size_are_refused_though_levels_are_kept(folder, tmp_path):
+    data = RegionFolder(folder)
+    with pytest.raises(ValueError, match=r"labels .* must have the size of p0.png, 48x60, got 48x64"):
+        data.load_labels(0, (48, 60))
+    assert data.load_labels(0, (48, 64)).dtype == np.int64
+
+
+@pytest.mark.parametrize(
+    ("values", "usable"), [((0, 0), False), ((5, 5), False), ((0, 9), False), ((1, 2), True), ((0, 7, 3), True)]
+)
+def test_only_photographs_of_two_regions_are_used(tmp_path, values, usable):
+    for part in ("images", "labels"):
+        (tmp_path / part).mkdir()
+    for name in ("a", "b"):
+        Image.fromarray(np.zeros((8, 9, 3), dtype=np.uint8)).save(tmp_path / "images" / f"{name}.png")
+    Image.fromarray(np.resize(np.uint8([1, 2]), (8, 9))).save(tmp_path / "labels" / "a.png")
+    Image.fromarray(np.resize(np.uint8(values), (8, 9))).save(tmp_path / "labels" / "b.png")
+    data = RegionFolder(tmp_path)
+    assert len(data) == 1 + usable
+    assert data.skipped == ([] if usable else ["b.png: a single region"])
 
 
 def test_pixels_drawn_by_area_follow_the_areas(rng):

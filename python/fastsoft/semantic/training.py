@@ -143,18 +143,13 @@ class RegionFolder:
                 self.skipped.append(f"{path.name}: no map labels/{own.name}")
                 continue
             maps = others.get(path.stem, []) or [own]
-            usable = [m for m in maps if self._n_regions(m) >= 2]
+            usable = [m for m in maps if _has_two_regions(m)]
             if usable:
                 self.items.append((path, usable))
             else:
                 self.skipped.append(f"{path.name}: a single region")
         if not self.items:
             raise ValueError(f"{self.folder} must hold a photograph with a map of at least two regions, got none")
-
-    @staticmethod
-    def _n_regions(path: Path) -> int:
-        values = np.unique(_read_labels(path))
-        return int((values != 0).sum())
 
     def __len__(self) -> int:
         return len(self.items)
@@ -167,16 +162,20 @@ class RegionFolder:
         ValueError
             If the two differ in size.
         """
+        image = read_image(self.items[index][0]).astype(np.float32)
+        return image, self.load_labels(index, image.shape[:2], rng)
+
+    def load_labels(self, index: int, shape: tuple[int, int], rng: np.random.Generator | None = None) -> Any:
+        """Return a map (H, W) as `load` does, of a photograph whose height and width are known already."""
         path, maps = self.items[index]
-        image = read_image(path).astype(np.float32)
         chosen = maps[0 if rng is None else int(rng.integers(len(maps)))]
-        labels = _read_labels(chosen)
-        if labels.shape != image.shape[:2]:
+        labels = _read_labels(chosen).astype(np.int64)
+        if labels.shape != shape:
             raise ValueError(
-                f"labels {chosen} must have the size of {path.name}, {image.shape[0]}x{image.shape[1]}, got "
+                f"labels {chosen} must have the size of {path.name}, {shape[0]}x{shape[1]}, got "
                 f"{labels.shape[0]}x{labels.shape[1]}"
             )
-        return image, labels
+        return labels
 
 
 def _read_labels(path: Path) -> Any:
@@ -186,7 +185,14 @@ def _read_labels(path: Path) -> Any:
         labels = np.asarray(picture)
     if labels.ndim != 2 or not np.issubdtype(labels.dtype, np.integer):
         raise ValueError(f"labels {path} must be one channel of integers, got {labels.dtype} {labels.shape}")
-    return labels.astype(np.int64)
+    return labels
+
+
+def _has_two_regions(path: Path) -> bool:
+    labels = _read_labels(path)
+    # Not all different values, which would have to be sorted: every map of a folder is looked at before training.
+    known = labels[labels != 0]
+    return known.size > 0 and bool(known.min() < known.max())
 
 
 @dataclass(frozen=True)
@@ -360,7 +366,7 @@ def train_features(
         with atomic_file(checkpoint) as file:
             torch.save(state, file)
 
-    kept: dict[int, list[Tensor]] = {}
+    kept: dict[int, tuple[tuple[int, int], list[Tensor]]] = {}
     whole = True  # False while weights, step and losses do not belong together
     network.train()
     if settings.freeze_base:
@@ -409,27 +415,30 @@ def _backward(
     step: int,
     device: str,
     share: float,
-    kept: dict[int, list[Tensor]],
+    kept: dict[int, tuple[tuple[int, int], list[Tensor]]],
 ) -> float:
     """Accumulate the gradient of one photograph; what is random follows from the seed and the step."""
     rng = np.random.default_rng([settings.seed, step])
     torch.manual_seed(int(rng.integers(2**62)))
     epoch, place = divmod(step, len(data))
     index = int(np.random.default_rng([settings.seed, epoch, 1]).permutation(len(data))[place])
-    image, labels = data.load(index, rng)
-    if settings.augment:
-        image, labels = augmented(image, labels, rng)
     keep = settings.freeze_base and not settings.augment
     if index in kept:
-        taps = [tap.float() for tap in kept[index]]
+        # The photograph itself is not needed any more.
+        shape, taps = kept[index]
+        labels = data.load_labels(index, shape, rng)
+        taps = [tap.float() for tap in taps]
     else:
+        image, labels = data.load(index, rng)
+        if settings.augment:
+            image, labels = augmented(image, labels, rng)
         picture = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))).to(device)
         with torch.set_grad_enabled(not settings.freeze_base):
             taps = network.taps(picture)
         if keep:
             # What is trained on must not depend on whether a run was interrupted: the first use is rounded, too.
-            kept[index] = [tap.half() for tap in taps]
-            taps = [tap.float() for tap in kept[index]]
+            kept[index] = labels.shape, [tap.half() for tap in taps]
+            taps = [tap.float() for tap in kept[index][1]]
     levels = network.levels(taps)
     total = torch.zeros((), device=device)
     for _ in range(settings.n_samplings):
