@@ -209,3 +209,18 @@ def test_a_transformer_from_a_folder(rng, tmp_path, capsys):
 def test_unknown_sources_are_refused(rng, name):
     with pytest.raises(ValueError, match=r"features must be .*'hypercolumn:FILE'"):
         compute_features(rng.random((8, 9, 3)), name)
+
+
+@pytest.mark.parametrize("shape", [(32, 48), (37, 30), (1, 5)])
+def test_features_of_a_photograph_are_the_mean_of_two_sizes(network, rng, shape):
+    image = rng.random((*shape, 3), dtype=np.float32)
+    whole = network(torch.from_numpy(image.transpose(2, 0, 1).copy()), 4)
+    size = tuple(-(-n // 2) for n in shape)
+    # Pillow's filter of twice the width, where two pixels become one; torch has the same.
+    half = F.interpolate(
+        torch.from_numpy(image.transpose(2, 0, 1).copy())[None], size=size, mode="bilinear", antialias=True
+    )[0]
+    expected = (whole + network(half, 2)) / 2
+    found = hypercolumn_features(image, network)
+    assert found.shape == (-(-shape[0] // 4), -(-shape[1] // 4), 128)
+    np.testing.assert_allclose(found, expected.permute(1, 2, 0).numpy(), atol=1e-4, rtol=1e-4)

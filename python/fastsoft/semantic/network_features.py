@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from fastsoft.semantic.features import resize
 from fastsoft.semantic.network import IMAGENET_DEVIATION, IMAGENET_MEAN, HypercolumnNetwork
 
 if TYPE_CHECKING:
@@ -87,6 +88,9 @@ def hypercolumn_features(
 ) -> Any:
     """Evaluate the network on a photograph, on every fourth row and column.
 
+    The mean of two views: the photograph, and itself at half size, in which the network sees twice as much around every
+    pixel. It costs a quarter more than one view and tells regions apart better (docs/features.md has the figures).
+
     Parameters
     ----------
     image : ndarray, shape (H, W, 3)
@@ -97,10 +101,15 @@ def hypercolumn_features(
     -------
     ndarray, shape (ceil(H / 4), ceil(W / 4), d), float32
     """
+    height, width = image.shape[:2]
+    half = np.clip(resize(image, (-(-height // 2), -(-width // 2))), 0, 1)
     if progress is not None:
         progress(0.0)
     with _inference():
         features = network(_tensor(image), STEP)
+        if progress is not None:
+            progress(0.8)
+        features = (features + network(_tensor(half), STEP // 2)) / 2
     if progress is not None:
         progress(1.0)
     return np.ascontiguousarray(features.permute(1, 2, 0).numpy())
