@@ -29,6 +29,7 @@ from fastsoft._files import atomic_file
 from fastsoft.image import read_image
 from fastsoft.semantic.features import resize
 from fastsoft.semantic.network import BACKBONES, HypercolumnNetwork
+from fastsoft.semantic.regions import read_labels
 from fastsoft.weights import read_weights
 
 if TYPE_CHECKING:
@@ -153,7 +154,7 @@ class RegionFolder:
 
     @staticmethod
     def _n_regions(path: Path) -> int:
-        values = np.unique(_read_labels(path))
+        values = np.unique(read_labels(path))
         return int((values != 0).sum())
 
     def __len__(self) -> int:
@@ -170,23 +171,13 @@ class RegionFolder:
         path, maps = self.items[index]
         image = read_image(path).astype(np.float32)
         chosen = maps[0 if rng is None else int(rng.integers(len(maps)))]
-        labels = _read_labels(chosen)
+        labels = read_labels(chosen)
         if labels.shape != image.shape[:2]:
             raise ValueError(
                 f"labels {chosen} must have the size of {path.name}, {image.shape[0]}x{image.shape[1]}, got "
                 f"{labels.shape[0]}x{labels.shape[1]}"
             )
         return image, labels
-
-
-def _read_labels(path: Path) -> Any:
-    from PIL import Image
-
-    with Image.open(path) as picture:
-        labels = np.asarray(picture)
-    if labels.ndim != 2 or not np.issubdtype(labels.dtype, np.integer):
-        raise ValueError(f"labels {path} must be one channel of integers, got {labels.dtype} {labels.shape}")
-    return labels.astype(np.int64)
 
 
 @dataclass(frozen=True)
