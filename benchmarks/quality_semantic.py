@@ -47,6 +47,7 @@ from fastsoft.semantic.regions import read_labels
 N_PAIRS = 6000
 N_LAYERS = 5
 N_WORST = 10
+PANEL = 304  # longer side of a picture on the sheet of the worst
 PARTS = ("auc", "regions", "mattes")
 BACKBONE = Path("backbones", "deeplabv3_mobilenet_v2_voc.safetensors")
 
@@ -370,8 +371,9 @@ def write_worst_sheet(path: Path, rows: list[tuple[str, float, float]], system: 
             feature_picture(layers.stages["features"].values),
             eight_bit(layers.alphas @ layer_colors(layers.n_layers)),
         ]
+        row = row_of([fit(panel, PANEL, PANEL) for panel in panels])
         text = f"{name}: {system.name} {own:.3f}, {HUMAN} {human:.3f}"
-        drawn.append(stack_of([caption(text, 1240), row_of([fit(panel, 304, 304) for panel in panels])]))
+        drawn.append(stack_of([caption(text, row.shape[1]), row]))
         print(f"sheet {k + 1}/{len(rows)} {name}", file=sys.stderr, flush=True)
     write_jpeg(path, stack_of(drawn))
 
