@@ -49,6 +49,7 @@ N_LAYERS = 5
 N_WORST = 10
 PANEL = 304  # longer side of a picture on the sheet of the worst
 PARTS = ("auc", "regions", "mattes")
+EMBEDDED = "features.safetensors"
 BACKBONE = Path("backbones", "deeplabv3_mobilenet_v2_voc.safetensors")
 
 # The systems that the others are to approach, and those without features of a picture's own.
@@ -128,16 +129,14 @@ def prepare_systems(names: list[str], weights: Path | None, backbone: Path, stac
         features: str | None = "lowlevel"
         identity = name
         if name == "embedded":
-            features = "embedded"
-            own = sorted(Path(fastsoft.__file__).parent.glob("weights/**/*.safetensors"))
-            identity = ", ".join(["embedded", *(fingerprint(path) for path in own)])
+            features, identity = "embedded", fingerprint(Path(fastsoft.__file__).parent / "weights" / EMBEDDED)
         elif name == "hypercolumn":
             assert weights is not None
             features, identity = f"hypercolumn:{weights}", fingerprint(weights)
         elif name == "untrained backbone":
+            identity = f"{fingerprint(backbone)}, head of seed 0"
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             features = f"hypercolumn:{write_untrained(backbone, folder)}"
-            identity = f"{fingerprint(backbone)}, head of seed 0"
         elif name == HUMAN:
             features = None
         made.append(System(name, identity, features))
@@ -145,8 +144,18 @@ def prepare_systems(names: list[str], weights: Path | None, backbone: Path, stac
 
 
 def fingerprint(path: Path) -> str:
-    """Return name and checksum of a file."""
-    return f"{path.name} (SHA-256 {hashlib.sha256(path.read_bytes()).hexdigest()[:16]})"
+    """Return name and checksum of a file.
+
+    Raises
+    ------
+    SystemExit
+        If it cannot be read.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise SystemExit(f"cannot read weights from {path}: {error.strerror or error}") from None
+    return f"{path.name} (SHA-256 {hashlib.sha256(content).hexdigest()[:16]})"
 
 
 def write_untrained(backbone: Path, folder: Path) -> Path:
@@ -459,15 +468,18 @@ def main(arguments: list[str] | None = None) -> int:
     with ExitStack() as stack:
         extra = [options.worst_of] if options.worst_sheet and options.worst_of not in names else []
         backbone = options.backbone or options.data / BACKBONE
-        made = prepare_systems([*names, *extra], options.weights, backbone, stack)
+        try:
+            made = prepare_systems([*names, *extra], options.weights, backbone, stack)
+            for system in made:
+                # What cannot work shall say so now, not after hours of other systems.
+                if system.name in NETWORKS:
+                    compute_features(np.random.default_rng(0).random((64, 64, 3), dtype=np.float32), system.features)
+        except ValueError as error:
+            parser.error(str(error))
         if options.threads is not None and any(system.name in NETWORKS for system in made):
             import torch
 
             torch.set_num_threads(options.threads)
-        for system in made:
-            # What cannot work shall say so now, not after hours of other systems.
-            if system.name in NETWORKS:
-                compute_features(np.random.default_rng(0).random((64, 64, 3), dtype=np.float32), system.features)
         try:
             for part in options.parts:
                 chosen = [s for s in made if s.name in names and has_part(s.name, part)]

@@ -315,6 +315,13 @@ def test_wrong_use_is_told_at_once(data, tmp_path, capsys):
     with pytest.raises(SystemExit):
         run(tmp_path, output, "--systems", "lowlevel")
     assert "must hold pictures for auc" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="cannot read weights from gone: No such file"):
+        run(data, output, "--systems", "hypercolumn", "--weights", "gone")
+    (tmp_path / "damaged").write_bytes(b"123")
+    with pytest.raises(SystemExit):
+        run(data, output, "--systems", "hypercolumn", "--weights", str(tmp_path / "damaged"))
+    assert "cannot read weights" in capsys.readouterr().err
+    assert not output.exists()
     output.with_suffix(".json").write_text("[]")
     with pytest.raises(SystemExit, match="must be a file of this benchmark"):
         run(data, output, "--systems", "lowlevel")
