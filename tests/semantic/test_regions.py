@@ -3,10 +3,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from fastsoft import segment
 from fastsoft.semantic import compute_features, label_features, mask_features
-from fastsoft.semantic.regions import region_points
+from fastsoft.semantic.regions import read_labels, region_points
 
 
 @pytest.mark.parametrize("n", [1, 2, 8, 9, 40, 800])
@@ -101,3 +102,27 @@ def test_a_single_region_is_a_constant_feature():
         with pytest.warns(RuntimeWarning, match="the image gave 1 segments, so there are 1 layers instead of 2"):
             layers = segment(image, features=features, n_layers=2)
         np.testing.assert_allclose(layers.alphas, 1, atol=1e-12)
+
+
+def test_labels_are_read_as_they_are(tmp_path):
+    labels = np.array([[0, 1, 200], [7, 7, 255]], dtype=np.uint8)
+    Image.fromarray(labels).save(tmp_path / "grey.png")
+    palette = Image.frombytes("P", (3, 2), labels.tobytes())
+    palette.putpalette([value for k in range(256) for value in (255 - k, k, 3)])
+    palette.save(tmp_path / "palette.png")
+    Image.fromarray(labels.astype(np.uint16) * 100).save(tmp_path / "wide.png")
+    for name, factor in (("grey", 1), ("palette", 1), ("wide", 100)):
+        found = read_labels(tmp_path / f"{name}.png")
+        assert found.dtype == np.int64
+        np.testing.assert_array_equal(found, labels.astype(np.int64) * factor)
+
+
+def test_pictures_that_are_no_map_are_refused(tmp_path):
+    Image.fromarray(np.zeros((2, 3, 3), dtype=np.uint8)).save(tmp_path / "rgb.png")
+    with pytest.raises(ValueError, match=r"rgb\.png must be one channel of integers, got uint8 \(2, 3, 3\)"):
+        read_labels(tmp_path / "rgb.png")
+    Image.fromarray(np.zeros((2, 3), dtype=np.float32)).save(tmp_path / "float.tif")
+    with pytest.raises(ValueError, match="must be one channel of integers, got float32"):
+        read_labels(tmp_path / "float.tif")
+    with pytest.raises(OSError, match="gone"):
+        read_labels(tmp_path / "gone.png")

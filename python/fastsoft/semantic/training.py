@@ -29,6 +29,7 @@ from fastsoft._files import atomic_file
 from fastsoft.image import read_image
 from fastsoft.semantic.features import resize
 from fastsoft.semantic.network import BACKBONES, HypercolumnNetwork
+from fastsoft.semantic.regions import read_labels
 from fastsoft.weights import read_weights
 
 if TYPE_CHECKING:
@@ -169,7 +170,7 @@ class RegionFolder:
         """Return a map (H, W) as `load` does, of a photograph whose height and width are known already."""
         path, maps = self.items[index]
         chosen = maps[0 if rng is None else int(rng.integers(len(maps)))]
-        labels = _read_labels(chosen).astype(np.int64)
+        labels = read_labels(chosen)
         if labels.shape != shape:
             raise ValueError(
                 f"labels {chosen} must have the size of {path.name}, {shape[0]}x{shape[1]}, got "
@@ -178,18 +179,8 @@ class RegionFolder:
         return labels
 
 
-def _read_labels(path: Path) -> Any:
-    from PIL import Image
-
-    with Image.open(path) as picture:
-        labels = np.asarray(picture)
-    if labels.ndim != 2 or not np.issubdtype(labels.dtype, np.integer):
-        raise ValueError(f"labels {path} must be one channel of integers, got {labels.dtype} {labels.shape}")
-    return labels
-
-
 def _has_two_regions(path: Path) -> bool:
-    labels = _read_labels(path)
+    labels = read_labels(path)
     # Not all different values, which would have to be sorted: every map of a folder is looked at before training.
     known = labels[labels != 0]
     return known.size > 0 and bool(known.min() < known.max())
