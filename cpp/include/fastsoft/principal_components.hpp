@@ -18,9 +18,9 @@
 //
 // S is summed in double, whatever T is, in one pass over the pixels: sums about the mean of one block are merged
 // with those of the blocks before it (T. F. Chan, G. H. Golub, R. J. LeVeque, "Algorithms for computing the sample
-// variance", The American Statistician 37(3), 1983), all of them less the first pixel, so that a mean far from zero costs
-// no digits. The scores take a second pass. Blocks depend on N alone and are merged in order: the same bits for any
-// number of threads.
+// variance", The American Statistician 37(3), 1983), all of them less the first pixel, so that a mean far from zero
+// costs no digits. The scores take a second pass. Blocks depend on N alone and are merged in order: the same bits for
+// any number of threads.
 //
 // What linear algebra leaves open is fixed as follows.
 //   - Signs: the loading of largest magnitude is positive; of several within kSameLoading of each other, the first.
