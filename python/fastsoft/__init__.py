@@ -18,6 +18,7 @@ _LAZY = {
     "KMeansResult": "ops.kmeans",
     "Layers": "layers",
     "OperatorSum": "operators",
+    "PcaResult": "ops.principal_components",
     "PcgResult": "ops.pcg",
     "RelaxResult": "ops.relax",
     "SolverInfo": "ops.solver_info",
@@ -34,6 +35,7 @@ _LAZY = {
     "matting_laplacian": "ops.matting_laplacian",
     "num_threads": "threads",
     "pcg": "ops.pcg",
+    "principal_components": "ops.principal_components",
     "read_image": "image",
     "region_means": "ops.superpixel_graph",
     "relax_segments": "ops.relax",
@@ -65,6 +67,7 @@ if TYPE_CHECKING:
     from fastsoft.ops.lanczos import EigenResult, smallest_eigenvectors
     from fastsoft.ops.matting_laplacian import matting_affinity, matting_laplacian
     from fastsoft.ops.pcg import PcgResult, pcg
+    from fastsoft.ops.principal_components import PcaResult, principal_components
     from fastsoft.ops.relax import RelaxResult, relax_segments
     from fastsoft.ops.slic import slic
     from fastsoft.ops.solver_info import SolverInfo
