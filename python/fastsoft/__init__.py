@@ -34,6 +34,7 @@ _LAZY = {
     "matting_laplacian": "ops.matting_laplacian",
     "num_threads": "threads",
     "pcg": "ops.pcg",
+    "project_colors": "ops.project_colors",
     "read_image": "image",
     "region_means": "ops.superpixel_graph",
     "relax_segments": "ops.relax",
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
     from fastsoft.ops.lanczos import EigenResult, smallest_eigenvectors
     from fastsoft.ops.matting_laplacian import matting_affinity, matting_laplacian
     from fastsoft.ops.pcg import PcgResult, pcg
+    from fastsoft.ops.project_colors import project_colors
     from fastsoft.ops.relax import RelaxResult, relax_segments
     from fastsoft.ops.slic import slic
     from fastsoft.ops.solver_info import SolverInfo
