@@ -25,6 +25,7 @@ _LAZY = {
     "StencilMatrix": "operators",
     "SuperpixelGraph": "ops.superpixel_graph",
     "color_affinity": "ops.superpixel_graph",
+    "decompose_colors": "color",
     "graph_laplacian": "ops.graph_laplacian",
     "group_segments": "semantic",
     "guided_filter": "ops.guided_filter",
@@ -55,6 +56,7 @@ _LAZY = {
 __all__ = ["__version__", *_LAZY]
 
 if TYPE_CHECKING:
+    from fastsoft.color import decompose_colors
     from fastsoft.errors import Cancelled, ConvergenceError, ImageReadError
     from fastsoft.image import read_image, to_float, write_png
     from fastsoft.layers import Layers, save_layers

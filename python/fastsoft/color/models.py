@@ -8,13 +8,14 @@ from typing import Any, Protocol
 
 from fastsoft.weights import read_weights
 
-__all__ = ["ColorModel", "convert_published_weights", "load_model"]
+__all__ = ["ColorModel", "convert_published_weights", "default_model", "load_model"]
 
 
 class ColorModel(Protocol):
     """What the pipeline needs of a model: alphas first, then, from the processed alphas, colours."""
 
     design: str
+    source: str
     n_colors: tuple[int, int]
 
     def alphas(self, image: Any, palette: Any, *, progress: Any = None) -> tuple[Any, Any]:
@@ -54,6 +55,20 @@ def load_model(path: str | os.PathLike[str]) -> ColorModel:
 
         return PublishedModel.from_arrays(state, name)
     raise ValueError(f"weights {name} must be of colour networks, got a file whose design is {design!r}")
+
+
+def default_model() -> ColorModel:
+    """Load the networks that come with fastsoft: there are none yet.
+
+    Raises
+    ------
+    ValueError
+        That says how to come by weights.
+    """
+    raise ValueError(
+        "weights must be given, as none for colours come with fastsoft yet: 'fastsoft train colors' trains them from "
+        "photographs, and fastsoft.color.convert_published_weights converts the authors' (docs/colors.md)"
+    )
 
 
 def convert_published_weights(

@@ -145,6 +145,8 @@ class PublishedModel:
     alpha : AlphaPredictor
     residue : ResiduePredictor
         Of the same number of colours. Both are put into evaluation mode.
+    source : str
+        Where the weights come from, for records.
 
     Notes
     -----
@@ -159,11 +161,12 @@ class PublishedModel:
 
     design = "published"
 
-    def __init__(self, alpha: AlphaPredictor, residue: ResiduePredictor) -> None:
+    def __init__(self, alpha: AlphaPredictor, residue: ResiduePredictor, source: str = "") -> None:
         if alpha.n_colors != residue.n_colors:
             raise ValueError(
                 f"residue must be of as many colours as alpha, {alpha.n_colors}, got one of {residue.n_colors}"
             )
+        self.source = source
         self.n_colors = (MIN_COLORS, alpha.n_colors)
         self._alpha, self._residue = alpha, residue
         for network in (alpha, residue):
@@ -181,7 +184,7 @@ class PublishedModel:
         for part, network in (("alpha", alpha), ("residue", residue)):
             own = {key.removeprefix(f"{part}."): value for key, value in state.items() if key.startswith(f"{part}.")}
             fill(network, own, f"{name} ({part})")
-        return cls(alpha, residue)
+        return cls(alpha, residue, name)
 
     @torch.inference_mode()
     def alphas(
