@@ -18,6 +18,7 @@ N_SUPERPIXELS = 2500
 GUIDED_CHANNELS = 128
 GUIDED_RADIUS = 5
 GUIDED_EPSILON = 1e-2
+PCA_CHANNELS = 128
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,57 @@ def guided_filter(image: Any) -> Case:
     return Case(ours, peers, missing)
 
 
+def features_of(image: Any, channels: int) -> Any:
+    """Make features as a network's are: a few hidden channels of the picture mixed into many, with noise, float32."""
+    rng = np.random.default_rng(0)
+    mixing = rng.standard_normal((3, channels)).astype(np.float32)
+    noise = rng.standard_normal((*image.shape[:2], channels), dtype=np.float32)
+    return image.astype(np.float32) @ mixing + np.float32(0.05) * noise
+
+
+def numpy_pca_double(values: Any, n: int) -> Any:
+    """Principal components by BLAS, summed in float64 in blocks that bound its memory."""
+    rows = values.reshape(-1, values.shape[-1])
+    mean = rows.mean(axis=0, dtype=np.float64)
+    covariance = np.zeros((len(mean), len(mean)))
+    for start in range(0, len(rows), 1 << 15):
+        centred = rows[start : start + (1 << 15)] - mean
+        covariance += centred.T @ centred
+    basis = np.linalg.eigh(covariance)[1][:, : -n - 1 : -1]
+    scores = np.empty((len(rows), n))
+    for start in range(0, len(rows), 1 << 15):
+        scores[start : start + (1 << 15)] = (rows[start : start + (1 << 15)] - mean) @ basis
+    return scores
+
+
+def numpy_pca_single(values: Any, n: int) -> Any:
+    """Principal components by BLAS, all in float32 with a centred copy of the values."""
+    rows = values.reshape(-1, values.shape[-1])
+    centred = rows - rows.mean(axis=0)
+    return centred @ np.linalg.eigh(centred.T @ centred)[1][:, : -n - 1 : -1]
+
+
+def torch_pca(values: Any, n: int) -> Any:
+    """Approximate principal components by torch's randomised method, float32."""
+    import torch
+
+    rows = torch.from_numpy(values.reshape(-1, values.shape[-1]))
+    torch.manual_seed(0)
+    directions = torch.pca_lowrank(rows, q=n)[2]
+    return (rows - rows.mean(dim=0)) @ directions
+
+
+def principal_components(image: Any) -> Case:
+    """Three principal components of 128 channels, float32."""
+    values = features_of(image, PCA_CHANNELS)
+    peers: dict[str, Run] = {
+        "NumPy, sums in float64": lambda: numpy_pca_double(values, 3),
+        "NumPy, sums in float32": lambda: numpy_pca_single(values, 3),
+        "torch.pca_lowrank": lambda: torch_pca(values, 3),
+    }
+    return Case(lambda: fastsoft.principal_components(values, 3), peers)
+
+
 def semantic_laplacian(image: Any) -> Any:
     """Return the matrix of semantic soft segmentation, with smoothed colours as features, as an OperatorSum."""
     labels = fastsoft.slic(image, N_SUPERPIXELS)
@@ -155,5 +207,6 @@ CASES: dict[str, Callable[[Any], Case]] = {
     "matting_laplacian, stencil": matting_laplacian_stencil,
     "slic": slic,
     "guided_filter": guided_filter,
+    "principal_components": principal_components,
     "smallest_eigenvectors": smallest_eigenvectors,
 }

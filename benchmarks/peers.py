@@ -19,6 +19,7 @@ import fastsoft
 from benchmarks.cases import CASES, use_all_threads
 from benchmarks.images import SIZES, load_photo, synthetic_photo
 from benchmarks.timing import compare
+from fastsoft._files import atomic_file
 
 RESULTS = Path(__file__).resolve().parent / "results"
 PEER_PACKAGES = (
@@ -60,11 +61,16 @@ def commit() -> str:
     return result.stdout.strip() or "unknown"
 
 
-def head_of_results(title: str, module: str, arguments: list[str] | None) -> list[str]:
-    """Return the beginning of a page of results: the command, the commit, the machine and the versions."""
+def command_line(module: str, arguments: list[str] | None) -> str:
+    """Return the command that runs, for others to repeat."""
     given = sys.argv[1:] if arguments is None else arguments
     # Where files lie on this machine is of no interest to others.
-    command = shlex.join(["python", "-m", module, *(Path(a).name if "/" in a else a for a in given)])
+    return shlex.join(["python", "-m", module, *(Path(a).name if "/" in a else a for a in given)])
+
+
+def head_of_results(title: str, module: str, arguments: list[str] | None) -> list[str]:
+    """Return the beginning of a page of results: the command, the commit, the machine and the versions."""
+    command = command_line(module, arguments)
     machine = f"{processor()}, {fastsoft.num_threads()} threads, {platform.system()}"
     python = f"Python {platform.python_version()}"
     return [f"# {title}", "", f"`{command}`, commit {commit()}", "", f"{machine}, {python}, {versions()}", ""]
@@ -73,7 +79,8 @@ def head_of_results(title: str, module: str, arguments: list[str] | None) -> lis
 def write_results(path: Path, lines: list[str]) -> None:
     """Write a page of results."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    with atomic_file(path) as file:
+        file.write(("\n".join(lines) + "\n").encode())
 
 
 def rows(name: str, size: str, image: Any, rounds: int) -> list[str]:

@@ -32,7 +32,7 @@ def work(options: argparse.Namespace) -> None:
         layers = fastsoft.spectral_matting(image)
     else:
         # Given features are three channels of the picture's size, as a feature network's output is after reduction.
-        features: Any = "lowlevel"
+        features: Any = options.features
         if options.features == "given":
             features = fastsoft.guided_filter(image, image, radius=10, epsilon=1e-2).clip(0.0, 1.0)
         layers = fastsoft.segment(image, features=features)
@@ -44,7 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--sizes", nargs="+", choices=SIZES, default=["640x480"])
     parser.add_argument("--image", help="a photograph to use instead of generated pictures")
     parser.add_argument("--method", choices=("semantic", "spectral"), default="semantic")
-    parser.add_argument("--features", choices=("given", "lowlevel"), default="given")
+    parser.add_argument("--features", choices=("given", "lowlevel", "embedded"), default="given")
     parser.add_argument("--dtype", choices=("float32", "float64"), default="float32", help="(default: the command's)")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--output", type=Path, default=RESULTS / "pipeline.md")

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """How far the layers move when a photograph gets one grey level of noise, and under another seed.
 
-Usage: python -m benchmarks.stability FOLDER [--limit N] [--output FILE]
+Usage: python -m benchmarks.stability FOLDER [--features lowlevel] [--limit N] [--output FILE]
 
 Every value of the photograph goes up or down one grey level of 255 at random. Layers are ordered by mass, and nearly
 equal masses swap, so the two results' layers are matched first. What is reported is the mean over pixels and layers of
@@ -44,6 +44,7 @@ def difference(alphas: Any, others: Any) -> float:
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("folder", type=Path, help="photographs")
+    parser.add_argument("--features", default="embedded", help="as the command takes them (default: %(default)s)")
     parser.add_argument("--limit", type=int, help="only the first so many")
     parser.add_argument("--output", type=Path, default=RESULTS / "stability.md")
     options = parser.parse_args(arguments)
@@ -62,9 +63,9 @@ def main(arguments: list[str] | None = None) -> int:
     found = []
     for path in photos:
         image = fastsoft.read_image(path).astype(np.float32)
-        alphas = fastsoft.segment(image).alphas
-        noise = difference(alphas, fastsoft.segment(with_noise(image)).alphas)
-        seed = difference(alphas, fastsoft.segment(image, seed=1).alphas)
+        alphas = fastsoft.segment(image, features=options.features).alphas
+        noise = difference(alphas, fastsoft.segment(with_noise(image), features=options.features).alphas)
+        seed = difference(alphas, fastsoft.segment(image, features=options.features, seed=1).alphas)
         found.append((noise, seed))
         lines.append(f"| {path.name} | {noise:.4f} | {seed:.4f} |")
         print(lines[-1], flush=True)

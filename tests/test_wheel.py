@@ -13,6 +13,7 @@ import pytest
 
 import fastsoft
 from fastsoft import _isa, _native
+from fastsoft.weights import embedded_weights
 from tests.subprocesses import run_python
 
 PACKAGE = Path(fastsoft.__file__).parent
@@ -78,6 +79,14 @@ def test_types_and_licences_are_installed():
     for name in ("py.typed", "_cpu.pyi", "_isa.pyi"):
         assert importlib.util.find_spec("fastsoft") is not None
         assert (PACKAGE / name).is_file(), name
+
+
+def test_weights_are_installed_with_their_card_and_checksum():
+    names = sorted(path.name for path in (PACKAGE / "weights").iterdir() if path.name not in ("__pycache__",))
+    assert names == ["__init__.py", "checksums.json", "features.md", "features.safetensors"]
+    path, _ = embedded_weights("features")
+    assert path.parent == PACKAGE / "weights"
+    assert path.stat().st_size <= 12_000_000
 
 
 @pytest.mark.parametrize("level", LEVELS)

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
+#include <limits>
 #include <vector>
 
 #include "fastsoft/core/error.hpp"
@@ -81,6 +83,14 @@ struct Lanes {
             part[i] *= factor;
         }
         return *this;
+    }
+    // Cuts to [-limit, limit].
+    void clip(T limit) {
+        const Part high = limit - Part{};
+        for (int i = 0; i < kParts; ++i) {
+            part[i] = part[i] > high ? high : part[i];
+            part[i] = part[i] < -high ? -high : part[i];
+        }
     }
     friend Lanes operator+(Lanes a, const Lanes& b) { return a += b; }
     friend Lanes operator-(Lanes a, const Lanes& b) { return a -= b; }
@@ -220,6 +230,8 @@ struct Problem {
     ptrdiff_t row_radius = 0;
     ptrdiff_t col_radius = 0;
     double epsilon = 0.0;
+    bool clipped = false;
+    T clip = T(0);
 
     ptrdiff_t n_rows() const { return source.extent(0); }
     ptrdiff_t n_cols() const { return source.extent(1); }
@@ -405,12 +417,15 @@ private:
                     if (row_inside) {
                         V value;
                         load<B, Adjacent>(row, col, channel, count, value);
+                        not_finite += value * T(0);
+                        if (problem_.clipped) {
+                            value.clip(problem_.clip);
+                        }
                         const T* const rgb = color(row, col);
                         values[0] = value;
                         for (int i = 0; i < G; ++i) {
                             values[1 + i] = value * rgb[i];
                         }
-                        not_finite += value * T(0);
                     }
                     products.push(col - guide_cols_.begin, values, sums);
                 } else {
@@ -496,7 +511,7 @@ bool run(const Problem<T, G>& problem, Monitor& monitor) {
 
 template <class T>
 bool guided_filter(const View<const T, 3>& guide, const View<const T, 3>& source, const View<T, 3>& out,
-                   std::ptrdiff_t radius, double epsilon, Monitor& monitor) {
+                   std::ptrdiff_t radius, double epsilon, double clip, Monitor& monitor) {
     const ptrdiff_t n_rows = source.extent(0);
     const ptrdiff_t n_cols = source.extent(1);
     FASTSOFT_EXPECTS(source.size() > 0, "source must not be empty");
@@ -507,18 +522,21 @@ bool guided_filter(const View<const T, 3>& guide, const View<const T, 3>& source
     FASTSOFT_EXPECTS(out.shape() == source.shape(), "out must have the shape of source");
     FASTSOFT_EXPECTS(radius >= 0, "radius must be at least 0, got ", radius);
     FASTSOFT_EXPECTS(epsilon > 0.0, "epsilon must be above 0, got ", epsilon);
+    FASTSOFT_EXPECTS(clip > 0.0, "clip must be above 0, got ", clip);
+    const bool clipped = std::isfinite(clip);
+    const T limit = static_cast<T>(std::min(clip, static_cast<double>(std::numeric_limits<T>::max())));
     // A window that reaches beyond the picture on both sides is the same as the next larger one.
     const ptrdiff_t row_radius = std::min(radius, n_rows - 1);
     const ptrdiff_t col_radius = std::min(radius, n_cols - 1);
     if (guide.extent(2) == 3) {
-        return run(Problem<T, 3>{guide, source, out, row_radius, col_radius, epsilon}, monitor);
+        return run(Problem<T, 3>{guide, source, out, row_radius, col_radius, epsilon, clipped, limit}, monitor);
     }
-    return run(Problem<T, 1>{guide, source, out, row_radius, col_radius, epsilon}, monitor);
+    return run(Problem<T, 1>{guide, source, out, row_radius, col_radius, epsilon, clipped, limit}, monitor);
 }
 
 template bool guided_filter<float>(const View<const float, 3>&, const View<const float, 3>&, const View<float, 3>&,
-                                   std::ptrdiff_t, double, Monitor&);
+                                   std::ptrdiff_t, double, double, Monitor&);
 template bool guided_filter<double>(const View<const double, 3>&, const View<const double, 3>&, const View<double, 3>&,
-                                    std::ptrdiff_t, double, Monitor&);
+                                    std::ptrdiff_t, double, double, Monitor&);
 
 }  // namespace fastsoft

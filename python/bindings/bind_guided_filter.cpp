@@ -9,7 +9,7 @@ void bind_guided_filter(py::module_& module) {
     module.def(
         "guided_filter",
         [](const py::array& guide, const py::array& source, const py::array& out, std::ptrdiff_t radius, double epsilon,
-           py::object progress) {
+           double clip, py::object progress) {
             return dispatch_float(source, "source", [&](auto zero) {
                 using T = decltype(zero);
                 const auto guide_view = view<const T, 3>(guide, "guide");
@@ -17,10 +17,10 @@ void bind_guided_filter(py::module_& module) {
                 const auto out_view = view<T, 3>(out, "out");
                 PyMonitor monitor(std::move(progress));
                 const py::gil_scoped_release release;
-                return guided_filter<T>(guide_view, source_view, out_view, radius, epsilon, monitor);
+                return guided_filter<T>(guide_view, source_view, out_view, radius, epsilon, clip, monitor);
             });
         },
-        py::arg("guide"), py::arg("source"), py::arg("out"), py::arg("radius"), py::arg("epsilon"),
+        py::arg("guide"), py::arg("source"), py::arg("out"), py::arg("radius"), py::arg("epsilon"), py::arg("clip"),
         py::arg("progress"));
 }
 

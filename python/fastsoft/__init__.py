@@ -18,6 +18,7 @@ _LAZY = {
     "KMeansResult": "ops.kmeans",
     "Layers": "layers",
     "OperatorSum": "operators",
+    "PcaResult": "ops.principal_components",
     "PcgResult": "ops.pcg",
     "RelaxResult": "ops.relax",
     "SolverInfo": "ops.solver_info",
@@ -35,6 +36,7 @@ _LAZY = {
     "matting_laplacian": "ops.matting_laplacian",
     "num_threads": "threads",
     "pcg": "ops.pcg",
+    "principal_components": "ops.principal_components",
     "project_colors": "ops.project_colors",
     "read_image": "image",
     "region_means": "ops.superpixel_graph",
@@ -68,6 +70,7 @@ if TYPE_CHECKING:
     from fastsoft.ops.lanczos import EigenResult, smallest_eigenvectors
     from fastsoft.ops.matting_laplacian import matting_affinity, matting_laplacian
     from fastsoft.ops.pcg import PcgResult, pcg
+    from fastsoft.ops.principal_components import PcaResult, principal_components
     from fastsoft.ops.project_colors import project_colors
     from fastsoft.ops.relax import RelaxResult, relax_segments
     from fastsoft.ops.slic import slic

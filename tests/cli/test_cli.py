@@ -31,7 +31,9 @@ def photo(path, height=32, width=40, seed=0):
     return str(path)
 
 
-FAST = ("--eigenvectors", "20", "--segments", "8", "--layers", "3")
+FEW = ("--eigenvectors", "20", "--segments", "8", "--layers", "3")
+# Colours and texture do where features are only a means.
+FAST = (*FEW, "--features", "lowlevel")
 
 
 def run(*arguments):
@@ -93,18 +95,18 @@ def test_features_from_files(tmp_path, capfd):
     features = np.zeros((32, 40, 2))
     features[16:, :, 0] = features[:10, 20:, 1] = 1
     np.save(tmp_path / "f.npy", features)
-    assert run(picture, "-o", tmp_path / "out", "--features", tmp_path / "f.npy", "--keep-stages", "-q", *FAST) == 0
+    assert run(picture, "-o", tmp_path / "out", "--features", tmp_path / "f.npy", "--keep-stages", "-q", *FEW) == 0
     with np.load(tmp_path / "out" / "p" / "stages" / "features.npz") as archive:
         np.testing.assert_array_equal(archive["values"], features)
     # Several photos take a folder.
     (tmp_path / "features").mkdir()
     np.savez(tmp_path / "features" / "p.npz", features=features)
     second = photo(tmp_path / "q.png")
-    assert run(picture, second, "-o", tmp_path / "two", "--features", tmp_path / "features", "-q", *FAST) == 1
+    assert run(picture, second, "-o", tmp_path / "two", "--features", tmp_path / "features", "-q", *FEW) == 1
     assert os.listdir(tmp_path / "two") == ["p"]
     assert "holds no features called q.npy, q.npz or q.mat" in capfd.readouterr().err
     np.save(tmp_path / "f.npy", features[:-1])
-    assert run(picture, "-o", tmp_path / "three", "--features", tmp_path / "f.npy", "-q", *FAST) == 1
+    assert run(picture, "-o", tmp_path / "three", "--features", tmp_path / "f.npy", "-q", *FEW) == 1
     assert "features must have the image's height and width 32x40, got 31x40" in capfd.readouterr().err
     assert not (tmp_path / "three").exists()
 
@@ -116,6 +118,34 @@ def test_spectral_method(tmp_path, capfd):
     assert settings["settings"]["method"] == "spectral"
     assert settings["n_layers"] >= 2
     assert "laplacian" in capfd.readouterr().err
+
+
+def test_the_default_is_the_embedded_network(tmp_path):
+    from fastsoft.weights import embedded_weights
+
+    picture = photo(tmp_path / "p.png")
+    found = []
+    for count in (1, 2):
+        arguments = ("-o", tmp_path / str(count), "--feature-size", 36, "--threads", count, "-q", *FEW)
+        assert run(picture, *arguments) == 0
+        settings = json.loads((tmp_path / str(count) / "p" / "settings.json").read_text())["settings"]
+        assert settings["features"] == "embedded"
+        assert settings["feature_size"] == 36
+        assert settings["feature_weights"] == embedded_weights("features")[1]
+        with np.load(tmp_path / str(count) / "p" / "alphas.npz") as archive:
+            found.append(archive["alphas"])
+    np.testing.assert_array_equal(found[0], found[1])
+
+
+def test_wrong_weights_are_one_line(tmp_path, capfd):
+    (tmp_path / "w.safetensors").write_bytes(b"damaged")
+    picture = photo(tmp_path / "p.png")
+    weights = f"hypercolumn:{tmp_path / 'w.safetensors'}"
+    assert run(picture, "-o", tmp_path / "out", "--features", weights, "-q", *FEW) == 1
+    err = capfd.readouterr().err
+    assert err.startswith(f"fastsoft: {picture}: cannot read weights from {tmp_path / 'w.safetensors'}")
+    assert err.count("\n") == 1
+    assert not (tmp_path / "out").exists()
 
 
 def test_threads_option_is_recorded_and_changes_no_bits(tmp_path, threads):
@@ -143,6 +173,10 @@ def test_threads_option_is_recorded_and_changes_no_bits(tmp_path, threads):
         (("p.png", "q.png", "-o", "out", "--features", "f.npy"), "--features: must be a folder"),
         (("p.png", "-o", "out", "--method", "spectral", "--superpixels", "9"), "not used by --method spectral"),
         (("p.png", "-o", "out", "--method", "spectral", "--features", "f.npy"), "give --layers too"),
+        (("p.png", "-o", "out", "--feature-size", "31"), "--feature-size: must be at least 32, got 31"),
+        (("p.png", "-o", "out", "--features", "lowlevel", "--feature-size", "64"), "used by networks only"),
+        (("p.png", "-o", "out", "--features", "f.npy", "--feature-size", "64"), "used by networks only"),
+        (("p.png", "-o", "out", "--method", "spectral", "--feature-size", "64"), "used by networks only"),
         (("p.png", "-o", "out", "--speed", "9"), "unrecognized arguments: --speed 9"),
     ],
 )
@@ -217,7 +251,7 @@ def test_interrupt_leaves_no_half_written_result(tmp_path, number, code):
     """Whatever is running when the signal comes, the process ends soon, with nothing in the output folder."""
     picture = photo(tmp_path / "p.png", 400, 500)
     for wait_for in ("features", "affinities"):
-        command = [sys.executable, "-m", "fastsoft.cli", "segment", picture, "-o", str(tmp_path / "out")]
+        command = [sys.executable, "-m", "fastsoft.cli", "segment", picture, "-o", str(tmp_path / "out"), *FAST[-2:]]
         with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
             line = process.stderr.readline()
             while wait_for not in line:

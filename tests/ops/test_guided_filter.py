@@ -87,6 +87,21 @@ def test_float32_sums_do_not_drift(rng):
     np.testing.assert_allclose(single[:340, :290], double[:340, :290], rtol=3e-6)
 
 
+@pytest.mark.parametrize("channels", [None, 3, 21])
+@pytest.mark.parametrize("guide_channels", [1, 3])
+def test_clipping_is_as_if_the_source_were_cut_before(rng, guide_channels, channels, dtype):
+    guide, source = make(rng, (40, 50), guide_channels, channels, dtype)
+    source[3, 4] = 1e6
+    source[11, 30] = -1e9
+    before = source.copy()
+    for clip in (0.5, 4.0, 1e300):
+        bound = min(clip, 1e10)
+        np.testing.assert_array_equal(
+            fastsoft.guided_filter(guide, source, clip=clip), fastsoft.guided_filter(guide, source.clip(-bound, bound))
+        )
+    np.testing.assert_array_equal(source, before)
+
+
 def test_channels_do_not_influence_each_other(rng, dtype):
     guide, source = make(rng, (40, 50), 3, 35, dtype)
     together = fastsoft.guided_filter(guide, source, radius=3)
@@ -162,8 +177,9 @@ def test_bad_input_is_refused(rng):
     for bad in (np.nan, np.inf, -np.inf):
         broken = source.copy()
         broken[3, 4, 2] = bad
-        with pytest.raises(ValueError, match="source must be finite, got 1 values"):
-            fastsoft.guided_filter(guide, broken)
+        for clip in (None, 2.0):
+            with pytest.raises(ValueError, match="source must be finite, got 1 values"):
+                fastsoft.guided_filter(guide, broken, clip=clip)
         broken = guide.copy()
         broken[5, 7, 1] = bad
         with pytest.raises(ValueError, match="guide must be finite"):
@@ -184,4 +200,8 @@ def test_bad_input_is_refused(rng):
         fastsoft.guided_filter(guide, source, radius=2.5)
     with pytest.raises(ValueError, match="epsilon must be above 0, got 0"):
         fastsoft.guided_filter(guide, source, epsilon=0)
+    with pytest.raises(ValueError, match="clip must be above 0, got -5"):
+        fastsoft.guided_filter(guide, source, clip=-5)
+    with pytest.raises(TypeError, match="clip must be a number, got 'low'"):
+        fastsoft.guided_filter(guide, source, clip="low")
     fastsoft.guided_filter(guide, source, radius=2**70)

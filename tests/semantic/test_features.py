@@ -69,7 +69,7 @@ def test_bad_features_are_refused(rng):
         compute_features(image, np.full((6, 8, 1), np.nan))
     with pytest.raises(TypeError, match="float32 or float64, got int64"):
         compute_features(image, np.zeros((6, 8, 3), dtype=int))
-    with pytest.raises(ValueError, match="features must be 'lowlevel', 'hypercolumn:FILE'"):
+    with pytest.raises(ValueError, match="features must be 'embedded', 'lowlevel', 'hypercolumn:FILE'"):
         compute_features(image, "network")
 
 
@@ -108,6 +108,48 @@ def test_preprocessing_is_a_principal_component_analysis(rng):
         expected *= np.sign(basis[channel][np.abs(basis[channel]).argmax()])
         expected = (expected - expected.min()) / np.ptp(expected)
         np.testing.assert_allclose(values[:, :, channel].ravel(), expected, atol=1e-9)
+
+
+def test_common_stretch_keeps_proportions(rng, dtype):
+    image = rng.random((20, 30, 3))
+    raw = (rng.standard_normal((20, 30, 6)) * (1, 0.5, 0.1, 0.05, 0.05, 0.05)).astype(dtype)
+    each = preprocess_features(raw, image)
+    common = preprocess_features(raw, image, stretch="common")
+    extents = np.ptp(common, axis=(0, 1))
+    assert extents.max() == 1
+    assert extents[2] < 0.5
+    np.testing.assert_array_equal(common.min(axis=(0, 1)), 0)
+    np.testing.assert_array_equal(each.max(axis=(0, 1)), 1)
+    np.testing.assert_allclose(common / extents, each, atol=10 * np.finfo(dtype).eps)
+
+
+def test_preprocessing_clips_before_it_filters(rng, dtype):
+    image = rng.random((20, 30, 3))
+    raw = 3 * rng.standard_normal((20, 30, 6)).astype(dtype)
+    before = raw.copy()
+    clipped = preprocess_features(raw.clip(-1.5, 1.5), image, clip=100.0)
+    np.testing.assert_array_equal(preprocess_features(raw, image, clip=1.5), clipped)
+    assert np.abs(preprocess_features(raw, image) - clipped).max() > 0.01
+    np.testing.assert_array_equal(raw, before)
+
+
+def test_preprocessing_has_the_same_bits_for_any_number_of_threads(rng, threads, dtype):
+    image = rng.random((150, 140, 3))
+    raw = rng.standard_normal((150, 140, 40)).astype(dtype)
+    results = []
+    for count in (1, 2, 3):
+        threads(count)
+        results.append(preprocess_features(raw, image))
+    for other in results[1:]:
+        np.testing.assert_array_equal(results[0], other)
+
+
+def test_progress_of_preprocessing_rises_to_one(rng):
+    seen = []
+    preprocess_features(rng.random((60, 50, 8)), rng.random((60, 50, 3)), progress=seen.append)
+    assert seen == sorted(seen)
+    assert seen[0] == 0
+    assert seen[-1] == 1
 
 
 def test_preprocessing_of_constant_features_gives_zeros():

@@ -144,6 +144,9 @@ def test_damaged_weights_are_refused(network, weights, tmp_path):
         load_network({}, {})
     with pytest.raises(ValueError, match=r"backbone must be one of .*, got 'other'"):
         load_network({}, {"backbone": "other"})
+    for n in ("0", "-4", "many"):
+        with pytest.raises(ValueError, match=f"must state a positive number n_features, got '{n}'"):
+            load_network({}, {"backbone": "mobilenetv2-deeplab", "n_features": n})
     state, metadata = read_weights(weights)
     with pytest.raises(ValueError, match="must be those of a mobilenetv2-deeplab network"):
         load_network({k: v for k, v in state.items() if k != "hidden.bias"}, metadata)
@@ -167,6 +170,14 @@ def test_features_of_a_file_of_weights(rng, weights):
     assert small.max() <= 1
 
 
+def test_a_file_of_other_numbers_is_told_from_weights(rng, tmp_path):
+    from safetensors.numpy import save_file
+
+    save_file({"x": np.zeros(3, np.float32)}, tmp_path / "other.safetensors")
+    with pytest.raises(ValueError, match="must be of 'fastsoft train features', got a file that does not name"):
+        compute_features(rng.random((8, 9, 3)), f"hypercolumn:{tmp_path / 'other.safetensors'}")
+
+
 def test_a_transformer_from_a_folder(rng, tmp_path, capsys):
     import transformers
 
@@ -181,8 +192,15 @@ def test_a_transformer_from_a_folder(rng, tmp_path, capsys):
     first = compute_features(image, name)
     assert first.values.shape == (60, 90, 3)
     assert "licence of the model: apache-2.0" in capsys.readouterr().out
-    np.testing.assert_array_equal(compute_features(image, name).values, first.values)
+    assert first.provider == name
+    again = compute_features(image, name)
+    np.testing.assert_array_equal(again.values, first.values)
+    assert again.weights == first.weights
     assert capsys.readouterr().out == ""
+    # Another weight, another checksum.
+    torch.manual_seed(1)
+    transformers.Dinov2Model(config).save_pretrained(tmp_path)
+    assert compute_features(image, name).weights != first.weights
     with pytest.raises(ValueError, match="cannot load the model"):
         compute_features(image, f"transformers:{tmp_path / 'none'}")
 
@@ -191,3 +209,18 @@ def test_a_transformer_from_a_folder(rng, tmp_path, capsys):
 def test_unknown_sources_are_refused(rng, name):
     with pytest.raises(ValueError, match=r"features must be .*'hypercolumn:FILE'"):
         compute_features(rng.random((8, 9, 3)), name)
+
+
+@pytest.mark.parametrize("shape", [(32, 48), (37, 30), (1, 5)])
+def test_features_of_a_photograph_are_the_mean_of_two_sizes(network, rng, shape):
+    image = rng.random((*shape, 3), dtype=np.float32)
+    whole = network(torch.from_numpy(image.transpose(2, 0, 1).copy()), 4)
+    size = tuple(-(-n // 2) for n in shape)
+    # Pillow's filter of twice the width, where two pixels become one; torch has the same.
+    half = F.interpolate(
+        torch.from_numpy(image.transpose(2, 0, 1).copy())[None], size=size, mode="bilinear", antialias=True
+    )[0]
+    expected = (whole + network(half, 2)) / 2
+    found = hypercolumn_features(image, network)
+    assert found.shape == (-(-shape[0] // 4), -(-shape[1] // 4), 128)
+    np.testing.assert_allclose(found, expected.permute(1, 2, 0).numpy(), atol=1e-4, rtol=1e-4)

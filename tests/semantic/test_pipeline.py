@@ -29,7 +29,7 @@ def test_layers_are_the_objects(scene, result):
 
 
 def test_lowlevel_features_find_the_objects_too(scene):
-    layers = segment(scene[0], n_layers=3)
+    layers = segment(scene[0], features="lowlevel", n_layers=3)
     assert distance_under_best_order(layers.alphas, scene[2]) < 0.06
 
 
@@ -49,6 +49,8 @@ def test_result_is_complete(scene, result):
     assert result.settings["n_eigenvectors"] == 100
     assert result.settings["n_segments"] == 20
     assert result.settings["features"] == "given"
+    assert result.settings["feature_size"] is None
+    assert result.settings["feature_weights"] is None
 
 
 def test_stages_follow_from_each_other(scene, result):
@@ -107,7 +109,7 @@ def test_lowlevel_pipeline_has_the_same_bits_for_any_number_of_threads(scene, th
     results = []
     for count in (1, 2):
         threads(count)
-        results.append(segment(scene[0], n_layers=4).alphas)
+        results.append(segment(scene[0], features="lowlevel", n_layers=4).alphas)
     np.testing.assert_array_equal(results[0], results[1])
 
 
@@ -144,7 +146,7 @@ def test_single_precision_agrees_with_double(scene, result):
 
 def test_progress_names_every_stage_and_rises(scene):
     calls = []
-    segment(scene[0], n_layers=2, n_eigenvectors=20, progress=lambda *call: calls.append(call))
+    segment(scene[0], features="lowlevel", n_layers=2, n_eigenvectors=20, progress=lambda *call: calls.append(call))
     stages = [stage for stage, _ in itertools.groupby(calls, key=lambda call: call[0])]
     assert stages == list(STAGES)
     for stage, group in itertools.groupby(calls, key=lambda call: call[0]):
@@ -161,17 +163,17 @@ def test_cancelling_in_any_stage(scene, stage):
             raise Cancelled(f"in {name}")
 
     with pytest.raises(Cancelled, match=stage):
-        segment(scene[0], n_layers=2, n_eigenvectors=20, progress=cancel)
+        segment(scene[0], features="lowlevel", n_layers=2, n_eigenvectors=20, progress=cancel)
 
 
 def test_one_layer_is_all_of_the_image(scene):
-    layers = segment(scene[0], n_layers=1)
+    layers = segment(scene[0], features="lowlevel", n_layers=1)
     np.testing.assert_allclose(layers.alphas, 1, atol=1e-12)
 
 
 @pytest.mark.parametrize("image", [np.zeros((12, 15, 3)), np.full((12, 15, 3), 0.4), np.ones((30, 24, 3))])
 def test_constant_image(image):
-    layers = segment(image)
+    layers = segment(image, features="lowlevel")
     assert layers.alphas.shape[:2] == image.shape[:2]
     assert 1 <= layers.n_layers <= 5
 
@@ -179,10 +181,10 @@ def test_constant_image(image):
 def test_two_colour_image():
     image = np.zeros((24, 32, 3))
     image[6:18, 8:24] = (0.2, 0.6, 0.9)
-    layers = segment(image, n_layers=2)
+    layers = segment(image, features="lowlevel", n_layers=2)
     truth = (image[:, :, 2:] > 0).astype(float)
     assert distance_under_best_order(layers.alphas, np.concatenate([truth, 1 - truth], axis=2)) < 0.05
-    assert segment(image).n_layers <= 5
+    assert segment(image, features="lowlevel").n_layers <= 5
 
 
 def test_constant_image_and_features_give_one_layer_and_say_so():
@@ -195,7 +197,7 @@ def test_constant_image_and_features_give_one_layer_and_say_so():
 def test_tiny_images(rng, shape):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # of fewer layers than 5
-        layers = segment(rng.random((*shape, 3)), n_layers=2)
+        layers = segment(rng.random((*shape, 3)), features="lowlevel", n_layers=2)
     assert layers.alphas.shape[:2] == shape
     np.testing.assert_allclose(layers.alphas.sum(axis=2), 1, atol=1e-12)
 
@@ -234,7 +236,9 @@ GOOD = np.full((12, 15, 3), 0.5)
         (GOOD, {"n_superpixels": 0}, ValueError, "n_superpixels must be at least 1, got 0"),
         (GOOD, {"seed": -1}, ValueError, "seed must be in 0"),
         (GOOD, {"features": np.zeros((15, 12, 3))}, ValueError, "image's height and width 12x15, got 15x12"),
-        (GOOD, {"features": "best"}, ValueError, "features must be 'lowlevel', 'hypercolumn:FILE'"),
+        (GOOD, {"features": "best"}, ValueError, "features must be 'embedded', 'lowlevel', 'hypercolumn:FILE'"),
+        (GOOD, {"feature_size": 31}, ValueError, "feature_size must be at least 32, got 31"),
+        (GOOD, {"feature_size": 64.0}, TypeError, "feature_size must be an integer, got 64.0"),
         (GOOD, {"method": "fast"}, ValueError, "method must be one of 'stable', 'compat', got 'fast'"),
         (GOOD, {"semantic_threshold": np.nan}, ValueError, "semantic_threshold must be at least 0, got nan"),
         (GOOD, {"tolerance": 0}, ValueError, "tolerance must be above 0, got 0"),
@@ -245,7 +249,7 @@ GOOD = np.full((12, 15, 3), 0.5)
 def test_bad_input_is_refused_before_anything_runs(image, options, error, message):
     started = []
     with pytest.raises(error, match=message):
-        segment(image, progress=lambda *call: started.append(call), **options)
+        segment(image, progress=lambda *call: started.append(call), **{"features": "lowlevel", **options})
     # Features are looked at in the first stage.
     assert not any(stage != "features" for stage, _ in started)
 

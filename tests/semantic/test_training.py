@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from fastsoft.cli import main
+from fastsoft.semantic import training
 from fastsoft.semantic.network import HypercolumnNetwork
 from fastsoft.semantic.training import (
     FeatureTraining,
@@ -19,6 +20,7 @@ from fastsoft.semantic.training import (
     sample_pixels,
     train_features,
 )
+from fastsoft.weights import read_weights
 from tests.reference.n_pair import n_pair_loss as reference
 
 SMALL = FeatureTraining(
@@ -78,6 +80,37 @@ def test_kept_levels_of_a_frozen_base_change_nothing_when_resumed(folder, tmp_pa
     assert all(torch.equal(value, resumed[key]) for key, value in whole.items())
 
 
+def test_a_photograph_whose_levels_are_kept_is_read_once(folder, tmp_path, monkeypatch):
+    read = []
+    original = training.read_image
+    monkeypatch.setattr(training, "read_image", lambda path: read.append(path.name) or original(path))
+    settings = dataclasses.replace(SMALL, steps=9, freeze_base=True, augment=False)
+    train_features(RegionFolder(folder), settings, tmp_path / "out")
+    assert sorted(read) == ["p0.png", "p1.png", "p2.png", "p3.png"]
+
+
+def test_maps_of_another_size_are_refused_though_levels_are_kept(folder, tmp_path):
+    data = RegionFolder(folder)
+    with pytest.raises(ValueError, match=r"labels .* must have the size of p0.png, 48x60, got 48x64"):
+        data.load_labels(0, (48, 60))
+    assert data.load_labels(0, (48, 64)).dtype == np.int64
+
+
+@pytest.mark.parametrize(
+    ("values", "usable"), [((0, 0), False), ((5, 5), False), ((0, 9), False), ((1, 2), True), ((0, 7, 3), True)]
+)
+def test_only_photographs_of_two_regions_are_used(tmp_path, values, usable):
+    for part in ("images", "labels"):
+        (tmp_path / part).mkdir()
+    for name in ("a", "b"):
+        Image.fromarray(np.zeros((8, 9, 3), dtype=np.uint8)).save(tmp_path / "images" / f"{name}.png")
+    Image.fromarray(np.resize(np.uint8([1, 2]), (8, 9))).save(tmp_path / "labels" / "a.png")
+    Image.fromarray(np.resize(np.uint8(values), (8, 9))).save(tmp_path / "labels" / "b.png")
+    data = RegionFolder(tmp_path)
+    assert len(data) == 1 + usable
+    assert data.skipped == ([] if usable else ["b.png: a single region"])
+
+
 def test_pixels_drawn_by_area_follow_the_areas(rng):
     labels = np.ones((30, 40), dtype=np.int64)
     labels[:, 30:] = 2
@@ -120,6 +153,26 @@ def test_the_written_weights_are_the_running_mean(folder, tmp_path, monkeypatch)
     found = dict(averaged.named_parameters())
     for name, value in zip(names, expected, strict=True):
         np.testing.assert_allclose(found[name].detach().numpy(), value.numpy(), rtol=0, atol=1e-6)
+
+
+def test_weights_kept_on_the_way_are_those_of_a_run_that_stopped_there(folder, tmp_path):
+    data, settings = RegionFolder(folder), dataclasses.replace(SMALL, average=0.9, accumulate=2)
+    train_features(data, settings, tmp_path / "run", keep_every=4)
+    kept = sorted(path.name for path in (tmp_path / "run").glob("features_*.safetensors"))
+    assert kept == ["features_000004.safetensors"]
+
+    def interrupt(step, _):
+        if step == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_features(data, settings, tmp_path / "stopped", progress=interrupt)
+    mean = torch.load(tmp_path / "stopped" / "checkpoint.pt", weights_only=True)["mean"]
+    state, _ = read_weights(tmp_path / "run" / kept[0])
+    assert all(np.array_equal(value, mean[key].numpy()) for key, value in state.items())
+    # The last weights are others: the run went on.
+    last, _ = read_weights(tmp_path / "run" / "features.safetensors")
+    assert not np.array_equal(last["feature.weight"], state["feature.weight"])
 
 
 def test_a_run_with_a_running_mean_resumes_to_the_same_weights(folder, tmp_path):

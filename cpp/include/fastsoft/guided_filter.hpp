@@ -26,14 +26,16 @@ namespace fastsoft {
 // Accuracy: window sums are formed by adding only, at most 2 (2 radius + 1) terms in a row, never by adding and
 // subtracting along the picture, so float32 does not drift; the guide's statistics are accumulated in float64.
 //
+// The source is cut to [-clip, clip] as it is read (infinity: not at all), which saves a copy of all its channels.
+//
 // Returns false if source holds NaN or infinity; out is unspecified then. The guide must be finite.
 template <class T>
 bool guided_filter(const View<const T, 3>& guide, const View<const T, 3>& source, const View<T, 3>& out,
-                   std::ptrdiff_t radius, double epsilon, Monitor& monitor);
+                   std::ptrdiff_t radius, double epsilon, double clip, Monitor& monitor);
 
 extern template bool guided_filter<float>(const View<const float, 3>&, const View<const float, 3>&,
-                                          const View<float, 3>&, std::ptrdiff_t, double, Monitor&);
+                                          const View<float, 3>&, std::ptrdiff_t, double, double, Monitor&);
 extern template bool guided_filter<double>(const View<const double, 3>&, const View<const double, 3>&,
-                                           const View<double, 3>&, std::ptrdiff_t, double, Monitor&);
+                                           const View<double, 3>&, std::ptrdiff_t, double, double, Monitor&);
 
 }  // namespace fastsoft

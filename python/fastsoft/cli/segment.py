@@ -37,9 +37,16 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--features",
         metavar="SOURCE",
-        help="features (H, W, C) of the photo in a .npy, .npz or .mat file, or a folder of files named like the "
-        "photos; hypercolumn:FILE, weights of 'fastsoft train features'; transformers:MODEL, a vision transformer; or "
-        "lowlevel, computed from colour, texture and position (default)",
+        help="embedded, the network that comes with fastsoft (default); lowlevel, colour, texture and position "
+        "(default of spectral); hypercolumn:FILE, weights of 'fastsoft train features'; transformers:MODEL, a vision "
+        "transformer; or features (H, W, C) of the photo in a .npy, .npz or .mat file, or a folder of files named like "
+        "the photos",
+    )
+    parser.add_argument(
+        "--feature-size",
+        type=at_least(32),
+        metavar="N",
+        help="longer side at which a network sees the photo, if it is larger (default: 640)",
     )
     parser.add_argument("--seed", type=at_least(0), default=0, metavar="N", help="seed (default: 0)")
     parser.add_argument("--threads", type=at_least(1), metavar="N", help="threads (default: all processors)")
@@ -63,6 +70,12 @@ def _run(arguments: argparse.Namespace) -> int:
                 arguments.parser.error(f"argument --{option}: not used by --method spectral")
         if arguments.features and not arguments.layers:
             arguments.parser.error("argument --features: used by --method spectral only to group, so give --layers too")
+    if arguments.feature_size:
+        from fastsoft.semantic.features import is_network
+
+        default = "lowlevel" if arguments.method == "spectral" else "embedded"
+        if not is_network(arguments.features or default):
+            arguments.parser.error("argument --feature-size: used by networks only (--features)")
     if arguments.features and len(arguments.photos) > 1:
         from fastsoft.semantic.features import is_source
 
@@ -104,6 +117,8 @@ def _segment_one(photo: str, folder: Path, arguments: argparse.Namespace) -> Non
     }
     if arguments.features:
         options["features"] = _features_of(photo, arguments.features)
+    if arguments.feature_size:
+        options["feature_size"] = arguments.feature_size
     spectral = arguments.method == "spectral"
     shares = SPECTRAL_STAGES if spectral else STAGES
     with progress_of(photo, shares, arguments.quiet) as progress, warnings_as_lines(photo):

@@ -58,6 +58,9 @@ def add_parser(commands: Any) -> None:
     features.add_argument(
         "--average", type=float, default=0.0, metavar="SHARE", help="write the running mean of the weights, e.g. 0.995"
     )
+    features.add_argument(
+        "--keep-every", type=at_least(1), metavar="N", help="also keep the weights of every so many steps"
+    )
     features.add_argument("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
     features.add_argument("--seed", type=at_least(0), default=0, metavar="N", help="seed (default: 0)")
     features.add_argument("-q", "--quiet", action="store_true", help="no progress, only errors")
@@ -88,6 +91,7 @@ def _train_features(arguments: argparse.Namespace) -> int:
                 arguments.output,
                 initial_weights=arguments.initial,
                 device=arguments.device,
+                keep_every=arguments.keep_every,
                 progress=tell,
             )
     except (ValueError, TypeError, RuntimeError, OSError, ImportError) as error:

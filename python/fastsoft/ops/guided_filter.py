@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +21,7 @@ def guided_filter(
     *,
     radius: int = 5,
     epsilon: float = 1e-2,
+    clip: float | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> Any:
     """Filter channels so that their edges follow those of a guide image.
@@ -40,6 +42,9 @@ def guided_filter(
         Regularisation in squared units of the guide, above 0: variation of the guide well below
         ``sqrt(epsilon)`` is smoothed over, well above it is kept. The default is that of [2]_ for a guide in
         [0, 1].
+    clip : float, optional
+        Cut the source to [-clip, clip] as it is read, above 0: the same as filtering ``source.clip(-clip, clip)``, but
+        without that copy.
     progress : callable, optional
         Called with the fraction done; an exception raised in it ends the operation.
 
@@ -92,9 +97,10 @@ def guided_filter(
         raise ValueError(f"guide must have the height and width of source, {source.shape[:2]}, got {guide.shape[:2]}")
     radius = check_int(radius, "radius", low=0)
     epsilon = check_number(epsilon, "epsilon", low=0.0, exclusive=True)
+    clip = math.inf if clip is None else check_number(clip, "clip", low=0.0, exclusive=True)
     out = np.empty(source.shape, dtype=source.dtype)
     guide, channels, filled = (array if array.ndim == 3 else array[:, :, None] for array in (guide, source, out))
     # Native code notices values that are not finite on its way; looking for them first would read the source twice.
-    if not cpu.guided_filter(guide, channels, filled, min(radius, max(source.shape[:2])), epsilon, progress):
+    if not cpu.guided_filter(guide, channels, filled, min(radius, max(source.shape[:2])), epsilon, clip, progress):
         check_finite(source, "source")
     return out

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Stage 1: what every pixel is like, as three channels in which different objects lie apart.
 
-Features come from the caller (of a network, in an array or a file) or from `lowlevel_features`. Raw features of
-more than three channels are prepared by `preprocess_features`.
+Features come from a network, the one that comes with fastsoft or another, from `lowlevel_features`, or from the
+caller in an array. Raw features of more than three channels are prepared by `preprocess_features`.
 """
 
 from __future__ import annotations
@@ -23,17 +23,22 @@ if TYPE_CHECKING:
 
     from numpy.typing import DTypeLike
 
-__all__ = ["Features", "compute_features", "load_features", "lowlevel_features", "preprocess_features"]
+    from fastsoft.ops.principal_components import PcaResult
 
-# Pixels that are taken at a time where a temporary of many channels would be large.
-_CHUNK = 1 << 15
+__all__ = ["Features", "compute_features", "load_features", "lowlevel_features", "preprocess_features"]
 
 # Longer side at which networks see a photograph.
 WORKING_SIZE = 640
+# The least that is let through: below, nothing of an object is left.
+SMALLEST_SIZE = 32
 
-# Of the guided filter that aligns features with the picture [authors' program].
+# Of the guided filter that aligns features with the picture, and where raw features are cut [authors' program].
 _RADIUS = 5
 _EPSILON = 0.01
+_CLIP = 5.0
+
+# Of the time of preprocessing, the guided filter's.
+_FILTER_SHARE = 0.7
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,14 +49,23 @@ class Features:
     ----------
     values : ndarray, shape (H, W, d) with d at most 3
         Features in [0, 1].
+    provider : str
+        Name of where they come from, as `compute_features` takes it; "given" for those of an array.
+    size : int or None
+        Longer side to which a photograph is scaled down for the network; None if there was none.
+    weights : str or None
+        SHA-256 of the network's weights: of the file, or, for "transformers:MODEL", of all names and values.
     """
 
     values: Any
+    provider: str = "given"
+    size: int | None = None
+    weights: str | None = None
 
 
 def compute_features(
     image: Any,
-    features: Any = "lowlevel",
+    features: Any = "embedded",
     *,
     size: int = WORKING_SIZE,
     dtype: DTypeLike = np.float64,
@@ -63,9 +77,10 @@ def compute_features(
     ----------
     image : ndarray, shape (H, W, 3)
         RGB in [0, 1].
-    features : str or ndarray, default "lowlevel"
+    features : str or ndarray, default "embedded"
         Where they come from:
 
+        - "embedded": the network that comes with fastsoft, trained to tell objects apart.
         - "lowlevel": colour, texture and position (`lowlevel_features`).
         - "hypercolumn:FILE": weights trained with ``fastsoft train features``.
         - "transformers:MODEL": a vision transformer such as DINOv2, from a local folder or the hub, by the
@@ -77,7 +92,7 @@ def compute_features(
           `preprocess_features`.
     size : int, default 640
         Networks see the photograph scaled down to this longer side, if it is larger; their features are then brought
-        to full size by the guided filter.
+        to full size by the guided filter. At least 32. Time and memory of the network grow with its square.
     dtype : float32 or float64
         Of the result.
     progress : callable, optional
@@ -91,18 +106,27 @@ def compute_features(
     ------
     TypeError, ValueError
         If the features have another height and width than the image, hold NaN, or leave [0, 1]; if weights cannot be
-        read.
+        read or are not as they were shipped.
     ImportError
         If the transformers package is wanted and missing.
+
+    Notes
+    -----
+    Networks run in one thread, for torch's results depend on the number of threads: the features of a photograph have
+    the same bits for any number, with one version of torch on one kind of processor. "embedded" needs no connection.
     """
+    size = check_int(size, "size", low=SMALLEST_SIZE)
     if isinstance(features, str):
+        provider, seen, weights = features, None, None
         if features == "lowlevel":
             components = preprocess_features(lowlevel_features(image), image, stretch="common", progress=progress)
         elif is_source(features):
-            components = _network_components(image, features, check_int(size, "size", low=32), progress)
+            components, weights = _network_components(image, features, size, progress)
+            seen = size
         else:
             raise ValueError(
-                f"features must be 'lowlevel', 'hypercolumn:FILE', 'transformers:MODEL' or an array, got {features!r}"
+                "features must be 'embedded', 'lowlevel', 'hypercolumn:FILE', 'transformers:MODEL' or an array, "
+                f"got {features!r}"
             )
     else:
         raw = check_features(features, image.shape[:2])
@@ -114,19 +138,38 @@ def compute_features(
                     "or pass more channels to have them reduced)"
                 )
             return Features(np.ascontiguousarray(raw, dtype=dtype))
+        provider, seen, weights = "given", None, None
         components = preprocess_features(raw, image, progress=progress)
-    return Features(components.astype(dtype, copy=False))
+    return Features(components.astype(dtype, copy=False), provider, seen, weights)
 
 
 def is_source(features: str) -> bool:
     """Tell a name by which features are computed from the image from the name of a file that holds them."""
+    return features == "lowlevel" or is_network(features)
+
+
+def is_network(features: str) -> bool:
+    """Tell the name of a network from that of another source, or of a file."""
     kind, _, argument = features.partition(":")
-    return features == "lowlevel" or (kind in ("hypercolumn", "transformers") and argument != "")
+    return features == "embedded" or (kind in ("hypercolumn", "transformers") and argument != "")
 
 
-def _network_components(image: Any, source: str, size: int, progress: Callable[[float], None] | None) -> Any:
-    """Evaluate a network at the working size, reduce there, and bring the components to the photograph's size."""
+def _network_components(
+    image: Any, source: str, size: int, progress: Callable[[float], None] | None
+) -> tuple[Any, str]:
+    """Evaluate a network at the working size, reduce there, and bring the components to the photograph's size.
+
+    Returned with the checksum of the network's weights.
+    """
     from fastsoft.ops.guided_filter import guided_filter
+    from fastsoft.semantic.network_features import (
+        STEP,
+        enlarge,
+        hypercolumn_features,
+        load_network,
+        transformer_features,
+    )
+    from fastsoft.weights import embedded_weights, file_checksum, read_weights
 
     kind, _, argument = source.partition(":")
     height, width = image.shape[:2]
@@ -136,28 +179,37 @@ def _network_components(image: Any, source: str, size: int, progress: Callable[[
     if progress is not None:
         progress(0.02)
     if kind == "transformers":
-        from fastsoft.semantic.network_features import transformer_features
-
-        raw = transformer_features(small, argument)
+        raw, checksum = transformer_features(small, argument)
+        step = None
     else:
-        from fastsoft.semantic.network_features import hypercolumn_features, load_network
-        from fastsoft.weights import read_weights
-
-        raw = hypercolumn_features(small, load_network(*read_weights(argument)))
+        if kind == "embedded":
+            path, checksum = embedded_weights("features")
+            state = read_weights(path)
+        else:
+            # The file is read first, for its error messages.
+            state, checksum = read_weights(argument), file_checksum(argument)
+        raw = hypercolumn_features(small, load_network(*state))
+        step = STEP
     if progress is not None:
-        progress(0.6)
-    components = preprocess_features(resize(raw, shape), small)
-    if progress is not None:
-        progress(0.8)
+        progress(0.4)
+    # Cut before there are more of them; what lies between two values within the bounds does so, too.
+    np.clip(raw, -_CLIP, _CLIP, out=raw)
+    share = None if progress is None else lambda fraction: progress(0.4 + 0.4 * fraction)
+    components = preprocess_features(enlarge(raw, shape, step=step), small, progress=share)
     if scale < 1:
         # The filter is linear in its input and follows the guide, so three channels do for what 128 would cost more.
         radius = round(_RADIUS / scale)
         components = guided_filter(
-            image.astype(np.float32), resize(components, (height, width)), radius=radius, epsilon=_EPSILON
-        ).clip(0, 1)
+            image.astype(np.float32, copy=False),
+            resize(components, (height, width)),
+            radius=radius,
+            epsilon=_EPSILON,
+            progress=None if progress is None else lambda fraction: progress(0.8 + 0.2 * fraction),
+        )
+        np.clip(components, 0, 1, out=components)
     if progress is not None:
         progress(1.0)
-    return components
+    return components, checksum
 
 
 def resize(values: Any, shape: tuple[int, int]) -> Any:
@@ -349,7 +401,7 @@ def preprocess_features(
     features: Any,
     image: Any,
     *,
-    clip: float = 5.0,
+    clip: float = _CLIP,
     radius: int = _RADIUS,
     epsilon: float = _EPSILON,
     stretch: str = "each",
@@ -389,7 +441,7 @@ def preprocess_features(
     Notes
     -----
     The sign of a component is chosen so that its largest loading is positive; distances between features do not
-    depend on it. Cost: O(H W C^2); memory: two copies of the features.
+    depend on it. Cost: O(H W C^2); memory: one copy of the features. The same bits for any number of threads.
 
     References
     ----------
@@ -397,43 +449,41 @@ def preprocess_features(
        section 3.5. :doi:`10.1145/3197517.3201275`
     """
     from fastsoft.ops.guided_filter import guided_filter
+    from fastsoft.ops.principal_components import principal_components
 
     image = check_image(image)
     clip = check_number(clip, "clip", low=0, exclusive=True)
     check_choice(stretch, "stretch", ("each", "common"))
     raw = check_features(features, image.shape[:2])
-    # A pixel that is far off would otherwise pull its whole neighbourhood along.
-    clipped = np.clip(raw, -clip, clip)
-    guide = image.astype(clipped.dtype, copy=False)
-    share = None if progress is None else lambda fraction: progress(0.9 * fraction)
-    smooth = guided_filter(guide, clipped, radius=radius, epsilon=epsilon, progress=share)
-    del clipped
-    components = _principal_components(smooth, min(3, smooth.shape[2]), stretch)
-    if progress is not None:
-        progress(1.0)
-    return components
+    guide = image.astype(raw.dtype, copy=False)
+    # Clipped because a pixel that is far off would otherwise pull its whole neighbourhood along.
+    smooth = guided_filter(
+        guide, raw, radius=radius, epsilon=epsilon, clip=clip, progress=_part(progress, 0.0, _FILTER_SHARE)
+    )
+    result = principal_components(smooth, min(3, smooth.shape[2]), progress=_part(progress, _FILTER_SHARE, 1.0))
+    return _stretch(result, stretch)
 
 
-def _principal_components(values: Any, n: int, stretch: str) -> Any:
-    height, width, channels = values.shape
-    rows = values.reshape(-1, channels)
-    mean = rows.mean(axis=0, dtype=np.float64)
-    covariance = np.zeros((channels, channels))
-    for start in range(0, len(rows), _CHUNK):
-        centred = rows[start : start + _CHUNK] - mean
-        covariance += centred.T @ centred
-    _, vectors = np.linalg.eigh(covariance)
-    basis = vectors[:, ::-1][:, :n]
-    largest = np.abs(basis).argmax(axis=0)
-    basis = basis * np.where(basis[largest, np.arange(n)] < 0, -1.0, 1.0)
-    out = np.empty((len(rows), n))
-    for start in range(0, len(rows), _CHUNK):
-        out[start : start + _CHUNK] = (rows[start : start + _CHUNK] - mean) @ basis
-    low, high = out.min(axis=0), out.max(axis=0)
+def _part(progress: Callable[[float], None] | None, begin: float, end: float) -> Callable[[float], None] | None:
+    """Return the progress of a step that makes up the part [begin, end) of the whole."""
+    if progress is None:
+        return None
+    return lambda fraction: progress(begin + (end - begin) * fraction)
+
+
+def _stretch(result: PcaResult, stretch: str) -> Any:
+    """Bring scores to [0, 1], in place."""
+    scores = result.scores
+    low, high = result.low.astype(scores.dtype), result.high.astype(scores.dtype)
+    extents = high - low
     # A component with less than a rounding's worth of extent is constant.
-    extent = high - low
-    if stretch == "common":
-        extent = np.full(n, extent.max())
-    noise = 1e3 * np.finfo(values.dtype).eps * max(1.0, float(np.abs(mean).max()))
-    out = np.where(extent > noise, (out - low) / np.where(extent > noise, extent, 1), 0)
-    return np.clip(out, 0, 1).reshape(height, width, n).astype(values.dtype)
+    noise = 1e3 * np.finfo(scores.dtype).eps * max(1.0, float(np.abs(result.mean).max()))
+    for k in range(scores.shape[2]):
+        extent = extents.max() if stretch == "common" else extents[k]
+        plane = scores[:, :, k]
+        if extent > noise:
+            plane -= low[k]
+            plane /= extent
+        else:
+            plane[...] = 0
+    return scores

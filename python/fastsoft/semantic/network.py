@@ -246,13 +246,17 @@ class HypercolumnNetwork(nn.Module):
 
     def fill(self, arrays: Mapping[str, NDArray[np.floating]], name: str) -> None:
         """Take over weights that bear the names of this network's; `name` says in errors where they come from."""
-        state = {key: torch.from_numpy(np.array(value, dtype=np.float32)) for key, value in arrays.items()}
-        for key, own in self.state_dict().items():
-            if key in state and state[key].shape != own.shape:
-                raise ValueError(
-                    f"weights {name}: {key} must have shape {tuple(own.shape)}, got {tuple(state[key].shape)}"
-                )
-        self.load_state_dict({**self.state_dict(), **state})
+        state = self.state_dict()
+        for key, own in state.items():
+            if key in arrays:
+                if arrays[key].shape != tuple(own.shape):
+                    raise ValueError(
+                        f"weights {name}: {key} must have shape {tuple(own.shape)}, got {tuple(arrays[key].shape)}"
+                    )
+                # A copy in torch's own memory: the order of a sum may depend on how its operands are aligned.
+                state[key] = torch.from_numpy(np.asarray(arrays[key])).to(own.dtype, copy=True)
+        # Assigned, not copied into what is there, because a network made for these weights has no memory yet.
+        self.load_state_dict(state, assign=True)
 
     def taps(self, image: Tensor) -> list[Tensor]:
         """Return the backbone's levels of one image (3, H, W) in [0, 1], each (1, channels, h, w).
@@ -291,17 +295,46 @@ class HypercolumnNetwork(nn.Module):
     def forward(self, image: Tensor, step: int = 1) -> Tensor:
         """Evaluate an image (3, H, W) in [0, 1] at the centre of every step x step block: (n_features, h, w).
 
-        Rows are taken in strips, so that memory does not grow with 1024 channels of the whole image.
+        The same as `at` on that grid, without dropout, in fewer operations: the hidden layer is linear, so that a level
+        of fewer cells than there are points passes through its part of it before it is interpolated. Rows are taken
+        in strips, so that memory does not grow with the hidden channels of the whole image.
         """
         height, width = image.shape[1:]
-        levels = self.levels(self.taps(image))
-        half = (step - 1) / 2
-        cols = torch.arange(0, width, step, dtype=image.dtype, device=image.device) + half
-        rows = torch.arange(0, height, step, dtype=image.dtype, device=image.device) + half
-        cols, rows = cols.clamp(max=width - 1), rows.clamp(max=height - 1)
-        per_strip = max(1, 16384 // len(cols))
+        levels = [level.permute(1, 2, 0) for level in self.levels(self.taps(image))]
+        fine = levels[0].shape[:2]
+        rows, cols = (
+            torch.arange(0, n, step, dtype=image.dtype, device=image.device).add((step - 1) / 2).clamp(max=n - 1)
+            for n in (height, width)
+        )
+        weights = torch.split(self.hidden.weight, [level.shape[2] for level in levels], dim=1)
+        before: dict[tuple[int, ...], Tensor] = {}  # the hidden layer's share of levels of one resolution
+        after: list[tuple[Tensor, Tensor]] = []
+        for level, weight in zip(levels, weights, strict=True):
+            if level.shape[0] * level.shape[1] < len(rows) * len(cols):
+                share = F.linear(level, weight)
+                before[share.shape] = before[share.shape] + share if share.shape in before else share
+            else:
+                after.append((level, weight))
         strips = []
-        for first in range(0, len(rows), per_strip):
-            row, col = torch.meshgrid(rows[first : first + per_strip], cols, indexing="ij")
-            strips.append(self.at(levels, row.reshape(-1), col.reshape(-1)))
-        return torch.cat(strips).T.reshape(-1, len(rows), len(cols))
+        for strip in torch.split(rows, max(1, 4096 // len(cols))):
+            hidden: Tensor = self.hidden.bias
+            for level, weight in after:
+                hidden = hidden + F.linear(_interpolate(level, fine, strip, cols), weight)
+            for share in before.values():
+                hidden = hidden + _interpolate(share, fine, strip, cols)
+            strips.append(self.feature(F.relu(hidden)))
+        return torch.cat(strips).permute(2, 0, 1)
+
+
+def _interpolate(level: Tensor, fine: Sequence[int], rows: Tensor, cols: Tensor) -> Tensor:
+    """Interpolate a level (h, w, C) bilinearly on a grid of pixels of an image of height and width `fine`."""
+    for axis, points in enumerate((rows, cols)):
+        n = level.shape[axis]
+        place = ((points + 0.5) * (n / fine[axis]) - 0.5).clamp(0, n - 1)
+        low = place.floor().long()
+        share = place - low
+        shape = (-1, 1, 1) if axis == 0 else (1, -1, 1)
+        level = torch.lerp(
+            level.index_select(axis, low), level.index_select(axis, (low + 1).clamp(max=n - 1)), share.reshape(shape)
+        )
+    return level

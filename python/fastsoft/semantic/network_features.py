@@ -1,28 +1,51 @@
 # SPDX-License-Identifier: MIT
-"""Raw features of a photograph from a network: fastsoft's own hypercolumns, or a vision transformer of the user's."""
+"""Raw features of a photograph from a network: fastsoft's own hypercolumns, or a vision transformer of the user's.
+
+Networks run in one thread: torch chooses algorithms and the order of its sums by the number of threads, and features
+must not depend on that.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
 import os
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
+from fastsoft.semantic.features import resize
 from fastsoft.semantic.network import IMAGENET_DEVIATION, IMAGENET_MEAN, HypercolumnNetwork
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-__all__ = ["hypercolumn_features", "load_network", "transformer_features"]
+__all__ = ["enlarge", "hypercolumn_features", "load_network", "transformer_features"]
 
 # Pixels between evaluated points: the finest level but the picture has a stride of 4, and the guided filter that
 # follows restores the picture's edges.
 STEP = 4
 
 _announced: set[str] = set()
+
+_one_at_a_time = threading.Lock()
+
+
+@contextlib.contextmanager
+def _inference() -> Iterator[None]:
+    """Run torch in one thread and without gradients; the number of threads comes back afterwards."""
+    with _one_at_a_time:
+        before = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            with torch.inference_mode():
+                yield
+        finally:
+            torch.set_num_threads(before)
 
 
 def load_network(state: dict[str, Any], metadata: dict[str, str]) -> HypercolumnNetwork:
@@ -42,7 +65,9 @@ def load_network(state: dict[str, Any], metadata: dict[str, str]) -> Hypercolumn
     """
     if "backbone" not in metadata:
         raise ValueError("weights must be of 'fastsoft train features', got a file that does not name its backbone")
-    network = HypercolumnNetwork(metadata["backbone"], n_features=int(metadata.get("n_features", 128)))
+    # Without memory or random numbers for weights that are replaced at once.
+    with torch.device("meta"):
+        network = HypercolumnNetwork(metadata["backbone"], n_features=_n_features(metadata))
     odd = sorted(set(state) ^ set(network.state_dict()))
     if odd:
         raise ValueError(f"weights must be those of a {network.backbone_name} network, got a difference at {odd[0]}")
@@ -51,10 +76,20 @@ def load_network(state: dict[str, Any], metadata: dict[str, str]) -> Hypercolumn
     return network
 
 
+def _n_features(metadata: dict[str, str]) -> int:
+    text = metadata.get("n_features", "128")
+    if not (text.isdecimal() and int(text) > 0):
+        raise ValueError(f"weights must state a positive number n_features, got {text!r}")
+    return int(text)
+
+
 def hypercolumn_features(
     image: Any, network: HypercolumnNetwork, *, progress: Callable[[float], None] | None = None
 ) -> Any:
     """Evaluate the network on a photograph, on every fourth row and column.
+
+    The mean of two views: the photograph, and itself at half size, in which the network sees twice as much around every
+    pixel. It costs a quarter more than one view and tells regions apart better (docs/features.md has the figures).
 
     Parameters
     ----------
@@ -66,17 +101,52 @@ def hypercolumn_features(
     -------
     ndarray, shape (ceil(H / 4), ceil(W / 4), d), float32
     """
+    height, width = image.shape[:2]
+    half = np.clip(resize(image, (-(-height // 2), -(-width // 2))), 0, 1)
     if progress is not None:
         progress(0.0)
-    picture = torch.from_numpy(np.ascontiguousarray(np.asarray(image, dtype=np.float32).transpose(2, 0, 1)))
-    with torch.inference_mode():
-        features = network(picture, STEP)
+    with _inference():
+        features = network(_tensor(image), STEP)
+        if progress is not None:
+            progress(0.8)
+        features = (features + network(_tensor(half), STEP // 2)) / 2
     if progress is not None:
         progress(1.0)
     return np.ascontiguousarray(features.permute(1, 2, 0).numpy())
 
 
-def transformer_features(image: Any, model: str) -> Any:
+def _tensor(image: Any) -> torch.Tensor:
+    """Copy an image (H, W, 3) to a tensor (3, H, W), float32, in torch's own memory."""
+    picture = torch.empty((3, *image.shape[:2]))
+    picture.copy_(torch.from_numpy(np.ascontiguousarray(image, dtype=np.float32)).permute(2, 0, 1))
+    return picture
+
+
+def enlarge(features: Any, shape: tuple[int, int], *, step: int | None = None) -> Any:
+    """Bring features to the size of a picture, bilinearly.
+
+    Parameters
+    ----------
+    features : ndarray, shape (h, w, C), float32
+    shape : tuple of two int
+        Height and width (H, W) of the picture.
+    step : int, optional
+        Each vector stands for step x step pixels, the last ones for what is left of them. Default: the vectors are
+        spread evenly over the picture.
+
+    Returns
+    -------
+    ndarray, shape (H, W, C), float32
+    """
+    size = shape if step is None else (step * features.shape[0], step * features.shape[1])
+    with _inference():
+        # Channels lie together in memory before and after.
+        coarse = torch.from_numpy(np.ascontiguousarray(features))[None].permute(0, 3, 1, 2)
+        fine = torch.nn.functional.interpolate(coarse, size=size, mode="bilinear", align_corners=False)
+        return fine.permute(0, 2, 3, 1)[0, : shape[0], : shape[1]].numpy()
+
+
+def transformer_features(image: Any, model: str) -> tuple[Any, str]:
     """Return the patch tokens of a vision transformer of the transformers library.
 
     Parameters
@@ -89,8 +159,10 @@ def transformer_features(image: Any, model: str) -> Any:
 
     Returns
     -------
-    ndarray, shape (h, w, C), float32
+    features : ndarray, shape (h, w, C), float32
         One vector per patch.
+    checksum : str
+        SHA-256 of the weights: names and bytes of all of them, in the order of their names.
 
     Raises
     ------
@@ -106,12 +178,22 @@ def transformer_features(image: Any, model: str) -> Any:
             "features='transformers:...' needs the transformers package: pip install transformers"
         ) from None
     try:
-        network = transformers.AutoModel.from_pretrained(
-            model, local_files_only=Path(model).is_dir(), use_safetensors=True
-        ).eval()
+        try:
+            # What lies on this machine is taken as it is, without asking the hub for a newer version.
+            network = transformers.AutoModel.from_pretrained(model, local_files_only=True, use_safetensors=True)
+        except OSError:
+            if Path(model).is_dir():
+                raise
+            network = transformers.AutoModel.from_pretrained(model, use_safetensors=True)
+        network = network.eval().float()
     except Exception as error:
-        hint = "" if Path(model).is_dir() else " (without a network, give a local folder)"
-        raise ValueError(f"cannot load the model {model!r}: {error}{hint}") from error
+        reason = " ".join(str(error).split())
+        if not Path(model).is_dir():
+            reason = (
+                "it is no local folder, and the hub has no such model or cannot be reached; without a network, give a "
+                f"folder, or use features='embedded' ({reason})"
+            )
+        raise ValueError(f"cannot load the model {model!r}: {reason}") from error
     patch = getattr(network.config, "patch_size", None)
     if not isinstance(patch, int):
         raise ValueError(
@@ -122,12 +204,15 @@ def transformer_features(image: Any, model: str) -> Any:
     height, width = image.shape[:2]
     # Whole patches, the number nearest to the picture's size.
     rows, cols = (max(1, round(extent / patch)) for extent in (height, width))
-    picture = torch.from_numpy(np.ascontiguousarray(np.asarray(image, dtype=np.float32).transpose(2, 0, 1)))[None]
-    picture = torch.nn.functional.interpolate(
-        picture, size=(rows * patch, cols * patch), mode="bilinear", antialias=True, align_corners=False
-    )
-    picture = (picture - torch.tensor(mean)[:, None, None]) / torch.tensor(deviation)[:, None, None]
-    with torch.inference_mode():
+    with _inference():
+        picture = torch.nn.functional.interpolate(
+            _tensor(image)[None],
+            size=(rows * patch, cols * patch),
+            mode="bilinear",
+            antialias=True,
+            align_corners=False,
+        )
+        picture = (picture - torch.tensor(mean)[:, None, None]) / torch.tensor(deviation)[:, None, None]
         try:
             tokens = network(pixel_values=picture, interpolate_pos_encoding=True).last_hidden_state[0]
         except TypeError:  # models that always adapt their positions take no such argument
@@ -135,7 +220,15 @@ def transformer_features(image: Any, model: str) -> Any:
     if tokens.ndim != 2 or len(tokens) < rows * cols:
         raise ValueError(f"model {model!r} must return {rows * cols} patch tokens, got shape {tuple(tokens.shape)}")
     # Class and register tokens come first.
-    return tokens[-rows * cols :].reshape(rows, cols, -1).float().numpy()
+    return tokens[-rows * cols :].reshape(rows, cols, -1).float().numpy(), _checksum(network)
+
+
+def _checksum(network: torch.nn.Module) -> str:
+    found = hashlib.sha256()
+    for name, value in sorted(network.state_dict().items()):
+        found.update(name.encode())
+        found.update(value.detach().contiguous().view(-1).view(torch.uint8).numpy())
+    return found.hexdigest()
 
 
 def _normalisation(model: str) -> tuple[list[float], list[float]]:

@@ -15,7 +15,7 @@ from fastsoft.layers.result import Layers, order_by_mass
 from fastsoft.layers.simplex import project_to_simplex
 from fastsoft.semantic.affinities import compute_affinities
 from fastsoft.semantic.eigenvectors import Eigenvectors, compute_eigenvectors
-from fastsoft.semantic.features import compute_features
+from fastsoft.semantic.features import SMALLEST_SIZE, WORKING_SIZE, compute_features
 from fastsoft.semantic.laplacian import Laplacian, build_laplacian
 from fastsoft.semantic.relaxation import relax_layers
 from fastsoft.semantic.soft_segments import N_SEGMENTS, compute_soft_segments, group_segments
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from numpy.typing import DTypeLike
+
+    from fastsoft.semantic.features import Features
 
     Progress = Callable[[str, float], None]
 
@@ -77,7 +79,8 @@ class _Run:
 def segment(
     image: Any,
     *,
-    features: Any = "lowlevel",
+    features: Any = "embedded",
+    feature_size: int = WORKING_SIZE,
     n_layers: int = 5,
     seed: int = 0,
     n_superpixels: int | None = None,
@@ -101,13 +104,17 @@ def segment(
     ----------
     image : ndarray, shape (H, W, 3), float32 or float64
         RGB in [0, 1], at least 3x3 pixels; `fastsoft.read_image` returns one.
-    features : str or ndarray, default "lowlevel"
-        What tells objects apart. "lowlevel" describes colour, texture and position
-        (`fastsoft.semantic.lowlevel_features`) and knows nothing of objects; "hypercolumn:FILE" takes weights of
-        ``fastsoft train features``, "transformers:MODEL" a vision transformer. A map of regions (H, W) of integers or a
+    features : str or ndarray, default "embedded"
+        What tells objects apart. "embedded" is the network that comes with fastsoft, trained on regions that people
+        drew; "lowlevel" describes colour, texture and position (`fastsoft.semantic.lowlevel_features`), knows nothing
+        of objects and needs no torch; "hypercolumn:FILE" takes weights of ``fastsoft train features``,
+        "transformers:MODEL" a vision transformer. A map of regions (H, W) of integers or a
         stack of masks (N, H, W) of booleans makes layers of known instances. An array (H, W, C) of up to 3 channels in
         [0, 1] is used as it is; more channels are taken as a network's raw output, aligned with the image and
         reduced. See `fastsoft.semantic.compute_features`.
+    feature_size : int, default 640
+        Longer side at which a network sees the photograph, if it is larger; at least 32. Layers have the photograph's
+        size in any case.
     n_layers : int, default 5
     seed : int, default 0
         Of the eigensolver's start, and of everything random in "compat".
@@ -147,7 +154,8 @@ def segment(
     Raises
     ------
     TypeError, ValueError
-        If an argument has the wrong type, shape or range: more superpixels than pixels, features of another size ...
+        If an argument has the wrong type, shape or range: more superpixels than pixels, features of another size ...;
+        if the weights of a network are missing or damaged.
     ConvergenceError
         If an iteration does not reach its tolerance.
 
@@ -183,11 +191,14 @@ def segment(
     if n_superpixels > n_pixels:
         raise ValueError(f"n_superpixels must be at most the number of pixels, {n_pixels}, got {n_superpixels}")
     seed = check_int(seed, "seed", low=0, high=2**63 - 1)
+    feature_size = check_int(feature_size, "feature_size", low=SMALLEST_SIZE)
     semantic_threshold = check_number(semantic_threshold, "semantic_threshold", low=0)
     matting_epsilon = check_number(matting_epsilon, "matting_epsilon", low=0, exclusive=True)
     settings = {
         "method": "semantic",
-        "features": features if isinstance(features, str) else "given",
+        "features": None,
+        "feature_size": None,
+        "feature_weights": None,
         "n_layers": n_layers,
         "seed": seed,
         "n_superpixels": n_superpixels,
@@ -203,8 +214,9 @@ def segment(
     run = _Run(progress, keep_stages)
 
     with run.stage("features") as report:
-        found = compute_features(image, features, dtype=dtype, progress=report)
+        found = compute_features(image, features, size=feature_size, dtype=dtype, progress=report)
     run.keep("features", found)
+    settings |= _feature_settings(found)
 
     with run.stage("affinities") as report:
         affinities = compute_affinities(
@@ -255,6 +267,7 @@ def spectral_matting(
     *,
     n_layers: int | None = None,
     features: Any = "lowlevel",
+    feature_size: int = WORKING_SIZE,
     n_segments: int | None = None,
     n_eigenvectors: int | None = None,
     n_iterations: int = 20,
@@ -278,7 +291,9 @@ def spectral_matting(
         Group the components into so many layers by their features (`fastsoft.group_segments`), as the paper on
         semantic soft segmentation does for its comparisons. Default: every component is a layer.
     features : str or ndarray, default "lowlevel"
-        For the grouping, as in `fastsoft.segment`.
+        For the grouping, as in `fastsoft.segment`. The default knows colours only, like the components.
+    feature_size : int, default 640
+        As in `fastsoft.segment`.
     n_segments : int, optional
         Components to start with, default 20, but not more than eigenvectors; some vanish.
     n_eigenvectors : int, optional
@@ -320,9 +335,12 @@ def spectral_matting(
     n_iterations = check_int(n_iterations, "n_iterations", low=1)
     seed = check_int(seed, "seed", low=0, high=2**63 - 1)
     check_choice(method, "method", ("stable", "compat"))
+    feature_size = check_int(feature_size, "feature_size", low=SMALLEST_SIZE)
     settings = {
         "method": "spectral",
-        "features": None if wanted is None else features if isinstance(features, str) else "given",
+        "features": None,
+        "feature_size": None,
+        "feature_weights": None,
         "n_layers": wanted,
         "seed": seed,
         "n_eigenvectors": n_eigenvectors,
@@ -338,8 +356,9 @@ def spectral_matting(
     found = None
     if wanted is not None:
         with run.stage("features") as report:
-            found = compute_features(image, features, dtype=dtype, progress=report)
+            found = compute_features(image, features, size=feature_size, dtype=dtype, progress=report)
         run.keep("features", found)
+        settings |= _feature_settings(found)
 
     with run.stage("laplacian"):
         laplacian = Laplacian(matting_laplacian(image, epsilon=matting_epsilon, storage="stencil"))
@@ -419,6 +438,10 @@ def _check_counts(
     if n_layers > n_segments:
         raise ValueError(f"n_layers must be at most the number of segments, {n_segments}, got {n_layers}")
     return n_layers, n_segments, n_eigenvectors
+
+
+def _feature_settings(found: Features) -> dict[str, Any]:
+    return {"features": found.provider, "feature_size": found.size, "feature_weights": found.weights}
 
 
 def _warn_of_fewer(found: int, wanted: int) -> None:

@@ -1,13 +1,43 @@
 # SPDX-License-Identifier: MIT
-"""Features made of regions that are known already: label maps and stacks of instance masks."""
+"""Regions that are known already, and features made of them: label maps and stacks of instance masks."""
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
 
-__all__ = ["label_features", "mask_features"]
+__all__ = ["label_features", "mask_features", "read_labels"]
+
+
+def read_labels(path: str | os.PathLike[str]) -> Any:
+    """Read a map of regions from a picture file.
+
+    Parameters
+    ----------
+    path : path
+        One channel of integers, such as an 8-bit or 16-bit PNG or one with a palette, whose indices then count.
+
+    Returns
+    -------
+    ndarray, shape (H, W), int64
+        The file's numbers as they are.
+
+    Raises
+    ------
+    ValueError
+        If the file has several channels or holds floats.
+    OSError
+        If it cannot be read, or is no picture.
+    """
+    from PIL import Image
+
+    with Image.open(path) as picture:
+        labels = np.asarray(picture)
+    if labels.ndim != 2 or not np.issubdtype(labels.dtype, np.integer):
+        raise ValueError(f"labels {os.fspath(path)} must be one channel of integers, got {labels.dtype} {labels.shape}")
+    return labels.astype(np.int64)
 
 
 def region_points(n: int) -> Any:

@@ -29,6 +29,7 @@ from fastsoft._files import atomic_file
 from fastsoft.image import read_image
 from fastsoft.semantic.features import resize
 from fastsoft.semantic.network import BACKBONES, HypercolumnNetwork
+from fastsoft.semantic.regions import read_labels
 from fastsoft.weights import read_weights
 
 if TYPE_CHECKING:
@@ -143,18 +144,13 @@ class RegionFolder:
                 self.skipped.append(f"{path.name}: no map labels/{own.name}")
                 continue
             maps = others.get(path.stem, []) or [own]
-            usable = [m for m in maps if self._n_regions(m) >= 2]
+            usable = [m for m in maps if _has_two_regions(m)]
             if usable:
                 self.items.append((path, usable))
             else:
                 self.skipped.append(f"{path.name}: a single region")
         if not self.items:
             raise ValueError(f"{self.folder} must hold a photograph with a map of at least two regions, got none")
-
-    @staticmethod
-    def _n_regions(path: Path) -> int:
-        values = np.unique(_read_labels(path))
-        return int((values != 0).sum())
 
     def __len__(self) -> int:
         return len(self.items)
@@ -167,26 +163,27 @@ class RegionFolder:
         ValueError
             If the two differ in size.
         """
+        image = read_image(self.items[index][0]).astype(np.float32)
+        return image, self.load_labels(index, image.shape[:2], rng)
+
+    def load_labels(self, index: int, shape: tuple[int, int], rng: np.random.Generator | None = None) -> Any:
+        """Return a map (H, W) as `load` does, of a photograph whose height and width are known already."""
         path, maps = self.items[index]
-        image = read_image(path).astype(np.float32)
         chosen = maps[0 if rng is None else int(rng.integers(len(maps)))]
-        labels = _read_labels(chosen)
-        if labels.shape != image.shape[:2]:
+        labels = read_labels(chosen)
+        if labels.shape != shape:
             raise ValueError(
-                f"labels {chosen} must have the size of {path.name}, {image.shape[0]}x{image.shape[1]}, got "
+                f"labels {chosen} must have the size of {path.name}, {shape[0]}x{shape[1]}, got "
                 f"{labels.shape[0]}x{labels.shape[1]}"
             )
-        return image, labels
+        return labels
 
 
-def _read_labels(path: Path) -> Any:
-    from PIL import Image
-
-    with Image.open(path) as picture:
-        labels = np.asarray(picture)
-    if labels.ndim != 2 or not np.issubdtype(labels.dtype, np.integer):
-        raise ValueError(f"labels {path} must be one channel of integers, got {labels.dtype} {labels.shape}")
-    return labels.astype(np.int64)
+def _has_two_regions(path: Path) -> bool:
+    labels = read_labels(path)
+    # Not all different values, which would have to be sorted: every map of a folder is looked at before training.
+    known = labels[labels != 0]
+    return known.size > 0 and bool(known.min() < known.max())
 
 
 @dataclass(frozen=True)
@@ -267,6 +264,7 @@ def train_features(
     initial_weights: str | os.PathLike[str] | None = None,
     device: str = "cpu",
     save_every: int = 500,
+    keep_every: int | None = None,
     progress: Callable[[int, float], None] | None = None,
 ) -> HypercolumnNetwork:
     """Train, and continue where an earlier run with the same output stopped.
@@ -285,6 +283,9 @@ def train_features(
     save_every : int
         Steps between checkpoints. One is also written at the end and when the run is interrupted, unless the
         interruption falls into the update of the weights itself: then the one before stays.
+    keep_every : int, optional
+        Also write the weights after every so many steps, as ``features_000500.safetensors`` and so on, for a curve of
+        their quality over the training.
     progress : callable, optional
         Called as ``progress(step, loss)`` after each step.
 
@@ -302,6 +303,8 @@ def train_features(
     What is random in a step depends on seed and step alone, so that a run that was interrupted anywhere ends with the
     same weights as one that was not (on the CPU bit for bit, with one number of threads).
     """
+    if keep_every is not None:
+        check_int(keep_every, "keep_every", low=1)
     folder = Path(output)
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(settings.seed)
@@ -354,7 +357,7 @@ def train_features(
         with atomic_file(checkpoint) as file:
             torch.save(state, file)
 
-    kept: dict[int, list[Tensor]] = {}
+    kept: dict[int, tuple[tuple[int, int], list[Tensor]]] = {}
     whole = True  # False while weights, step and losses do not belong together
     network.train()
     if settings.freeze_base:
@@ -382,6 +385,8 @@ def train_features(
                 progress(step, fresh[-1])
             if step // save_every > previous // save_every:
                 save()
+            if keep_every is not None and step // keep_every > previous // keep_every:
+                save_network(network, folder / f"features_{step:06d}.safetensors", mean)
     finally:
         if whole and step > 0:
             save()
@@ -401,27 +406,30 @@ def _backward(
     step: int,
     device: str,
     share: float,
-    kept: dict[int, list[Tensor]],
+    kept: dict[int, tuple[tuple[int, int], list[Tensor]]],
 ) -> float:
     """Accumulate the gradient of one photograph; what is random follows from the seed and the step."""
     rng = np.random.default_rng([settings.seed, step])
     torch.manual_seed(int(rng.integers(2**62)))
     epoch, place = divmod(step, len(data))
     index = int(np.random.default_rng([settings.seed, epoch, 1]).permutation(len(data))[place])
-    image, labels = data.load(index, rng)
-    if settings.augment:
-        image, labels = augmented(image, labels, rng)
     keep = settings.freeze_base and not settings.augment
     if index in kept:
-        taps = [tap.float() for tap in kept[index]]
+        # The photograph itself is not needed any more.
+        shape, taps = kept[index]
+        labels = data.load_labels(index, shape, rng)
+        taps = [tap.float() for tap in taps]
     else:
+        image, labels = data.load(index, rng)
+        if settings.augment:
+            image, labels = augmented(image, labels, rng)
         picture = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))).to(device)
         with torch.set_grad_enabled(not settings.freeze_base):
             taps = network.taps(picture)
         if keep:
             # What is trained on must not depend on whether a run was interrupted: the first use is rounded, too.
-            kept[index] = [tap.half() for tap in taps]
-            taps = [tap.float() for tap in kept[index]]
+            kept[index] = labels.shape, [tap.half() for tap in taps]
+            taps = [tap.float() for tap in kept[index][1]]
     levels = network.levels(taps)
     total = torch.zeros((), device=device)
     for _ in range(settings.n_samplings):
@@ -479,11 +487,11 @@ def load_initial(network: HypercolumnNetwork, path: str | os.PathLike[str]) -> N
     network.fill(found, name)
 
 
-def save_network(network: HypercolumnNetwork, path: Path) -> None:
-    """Write the weights; the file appears complete or not at all."""
+def save_network(network: HypercolumnNetwork, path: Path, state: dict[str, Tensor] | None = None) -> None:
+    """Write a network's weights, or others of the same names; the file appears complete or not at all."""
     from safetensors.torch import save
 
-    state = {key: value.detach().to("cpu").contiguous() for key, value in network.state_dict().items()}
+    state = {key: value.detach().to("cpu").contiguous() for key, value in (state or network.state_dict()).items()}
     metadata = {"backbone": network.backbone_name, "n_features": str(network.feature.out_features)}
     with atomic_file(path) as file:
         file.write(save(state, metadata))

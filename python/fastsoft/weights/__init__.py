@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Weights of networks: read without pickle, and, if wanted, only if their checksum is right."""
+"""Weights of networks: those that come with fastsoft, and files of the user's. Read without pickle.
+
+``checksums.json`` holds the SHA-256 of every file here, ``NAME.md`` says what the weights are and where they come from,
+and ``tools/ship_weights.py`` writes files and checksums.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,54 @@ import os
 from pathlib import Path
 from typing import Any
 
-__all__ = ["read_weights"]
+__all__ = ["embedded_weights", "read_weights"]
+
+_FOLDER = Path(__file__).parent
+
+
+def embedded_weights(name: str) -> tuple[Path, str]:
+    """Find weights that come with fastsoft, and check that they are as they were shipped.
+
+    Parameters
+    ----------
+    name : str
+        "features".
+
+    Returns
+    -------
+    path : pathlib.Path
+    checksum : str
+        SHA-256 in hexadecimal.
+
+    Raises
+    ------
+    ValueError
+        If there are none of this name, or the installation's are missing or altered.
+    """
+    file = f"{name}.safetensors"
+    path = _FOLDER / file
+    again = "install fastsoft again, or use another source of features, such as 'lowlevel'"
+    try:
+        checksums = json.loads((_FOLDER / "checksums.json").read_text(encoding="utf-8"))
+        expected = checksums[file]
+    except OSError:
+        raise ValueError(f"this installation of fastsoft lacks {_FOLDER / 'checksums.json'}: {again}") from None
+    except (ValueError, TypeError):
+        raise ValueError(f"{_FOLDER / 'checksums.json'} is damaged: {again}") from None
+    except KeyError:
+        raise ValueError(f"weights that come with fastsoft are {', '.join(checksums)}, got {file}") from None
+    if not path.is_file():
+        raise ValueError(f"this installation of fastsoft lacks {path}: {again}")
+    found = file_checksum(path)
+    if found != expected:
+        raise ValueError(f"weights {path} must have the SHA-256 checksum {expected}, got {found}: {again}")
+    return path, found
+
+
+def file_checksum(path: str | os.PathLike[str]) -> str:
+    """Return the SHA-256 of a file in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_weights(path: str | os.PathLike[str], *, checksum: str | None = None) -> tuple[dict[str, Any], dict[str, str]]:
