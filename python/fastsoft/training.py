@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from fastsoft._checks import check_int
 from fastsoft._files import atomic_file
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["run_training"]
 
-# Of the decay of the learning rate.
+# Of the decay of the learning rates; the paper's for features.
 POWER = 0.9
 
 
@@ -31,8 +32,9 @@ def run_training(
     output: str | os.PathLike[str],
     *,
     name: str,
-    backward: Callable[[int], float],
+    backward: Callable[[int, float], float],
     write: Callable[[Path, Mapping[str, Tensor]], None],
+    accumulate: int = 1,
     device: str = "cpu",
     save_every: int = 500,
     keep_every: int | None = None,
@@ -43,7 +45,7 @@ def run_training(
     Parameters
     ----------
     network : nn.Module
-        Ends with the weights, or their running mean, in evaluation mode.
+        In the mode that it is to be trained in. Ends with the weights, or their running mean, in evaluation mode.
     optimizer : torch.optim.Optimizer
         Its learning rates decay as ``(1 - step / steps) ** 0.9``.
     settings : dataclass
@@ -54,11 +56,13 @@ def run_training(
     name : str
         Of the file of weights.
     backward : callable
-        ``backward(step)`` accumulates the gradients of a step and returns its loss. What is random in it must follow
-        from the seed and the step alone: a run that was interrupted anywhere then ends with the same weights as one
-        that was not.
+        ``backward(step, share)`` adds that share of the gradients of a step to what is there and returns its loss.
+        What is random in it must follow from the seed and the step alone: a run that was interrupted anywhere then ends
+        with the same weights as one that was not.
     write : callable
         ``write(path, state)`` writes weights.
+    accumulate : int
+        Steps whose gradients make one update of the weights.
     device : str
         As torch names it.
     save_every : int
@@ -74,6 +78,8 @@ def run_training(
     ValueError
         If the folder holds a checkpoint of other settings.
     """
+    if keep_every is not None:
+        check_int(keep_every, "keep_every", low=1)
     folder = Path(output)
     folder.mkdir(parents=True, exist_ok=True)
     mean = {key: value.detach().clone() for key, value in network.state_dict().items()} if settings.average else {}
@@ -104,30 +110,32 @@ def run_training(
             torch.save(state, file)
 
     whole = True  # False while weights, step and losses do not belong together
-    network.train()
     try:
         while step < settings.steps:
+            # An update is one unit: an interruption inside it repeats it whole.
             optimizer.zero_grad(set_to_none=True)
-            loss = backward(step)
+            count = min(accumulate, settings.steps - step)
+            fresh = [backward(step + i, 1 / count) for i in range(count)]
             for group, rate in zip(optimizer.param_groups, rates, strict=True):
                 group["lr"] = rate * (1 - step / settings.steps) ** POWER
             whole = False
             optimizer.step()
             # A young mean forgets faster, so that the weights of the start do not linger in it.
-            keep = min(settings.average, (1 + step) / (10 + step))
+            n_updates = step // accumulate
+            keep = min(settings.average, (1 + n_updates) / (10 + n_updates))
             for key, value in network.state_dict().items() if mean else ():
                 if value.is_floating_point():
                     mean[key].lerp_(value, 1 - keep)
                 else:
                     mean[key].copy_(value)
-            step += 1
-            losses.append(loss)
+            previous, step = step, step + count
+            losses.extend(fresh)
             whole = True
             if progress is not None:
-                progress(step, loss)
-            if step % save_every == 0:
+                progress(step, fresh[-1])
+            if step // save_every > previous // save_every:
                 save()
-            if keep_every is not None and step % keep_every == 0:
+            if keep_every is not None and step // keep_every > previous // keep_every:
                 write(folder / f"{name}_{step:06d}.safetensors", mean or network.state_dict())
     finally:
         if whole and step > 0:

@@ -233,21 +233,19 @@ def train_colors(
     What is random in a step depends on seed and step alone: a run that was interrupted anywhere ends with the same
     weights as one that was not (on the CPU bit for bit, with one number of threads).
     """
-    if keep_every is not None:
-        check_int(keep_every, "keep_every", low=1)
     torch.manual_seed(settings.seed)
     network = LayerNetwork(settings.channels, steps=settings.descent, skips=settings.skips)
     if initial_weights is not None:
         fill(network, read_weights(initial_weights)[0], os.fspath(initial_weights))
-    network.to(device)
+    network.to(device).train()
     optimizer = torch.optim.Adam(network.parameters(), lr=settings.learning_rate, betas=(0.9, 0.99))
 
-    def backward(step: int) -> float:
+    def backward(step: int, share: float) -> float:
         image, palette = make_batch(data, settings, step)
         image, palette = image.to(device), palette.to(device)
         losses = color_losses(network(image, palette), image, palette)
         total = sum((getattr(settings, name) * loss for name, loss in losses.items()), torch.zeros((), device=device))
-        total.backward()
+        (total * share).backward()
         return float(total.detach())
 
     run_training(

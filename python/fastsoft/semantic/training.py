@@ -12,10 +12,9 @@ channels. The mean runs over all pairs of sampled pixels.
 
 from __future__ import annotations
 
-import json
 import math
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,10 +29,11 @@ from fastsoft.image import read_image
 from fastsoft.semantic.features import resize
 from fastsoft.semantic.network import BACKBONES, HypercolumnNetwork
 from fastsoft.semantic.regions import read_labels
+from fastsoft.training import run_training
 from fastsoft.weights import read_weights
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 __all__ = ["FeatureTraining", "RegionFolder", "n_pair_loss", "sample_pixels", "train_features"]
 
@@ -252,8 +252,7 @@ class FeatureTraining:
             check_number(getattr(self, name), name, low=0)
 
 
-POWER = 0.9  # of the decay of the learning rates, and the momentum of "sgd" [paper]
-MOMENTUM = 0.9
+MOMENTUM = 0.9  # of "sgd" [paper]
 
 
 def train_features(
@@ -303,10 +302,6 @@ def train_features(
     What is random in a step depends on seed and step alone, so that a run that was interrupted anywhere ends with the
     same weights as one that was not (on the CPU bit for bit, with one number of threads).
     """
-    if keep_every is not None:
-        check_int(keep_every, "keep_every", low=1)
-    folder = Path(output)
-    folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(settings.seed)
     network = HypercolumnNetwork(settings.backbone, dropout=settings.dropout)
     if initial_weights is not None:
@@ -326,76 +321,24 @@ def train_features(
         optimizer = torch.optim.SGD(groups, momentum=MOMENTUM, weight_decay=settings.weight_decay)
     else:
         optimizer = torch.optim.AdamW(groups, weight_decay=settings.weight_decay)
-    mean = {name: value.detach().clone() for name, value in network.state_dict().items()} if settings.average else {}
-    n_updates = 0
-    initial_rates = [float(group["lr"]) for group in optimizer.param_groups]
-
-    checkpoint = folder / "checkpoint.pt"
-    step = 0
-    losses: list[float] = []
-    if checkpoint.exists():
-        state = torch.load(checkpoint, map_location=device, weights_only=True)
-        if state["settings"] != asdict(settings):
-            raise ValueError(
-                f"output {folder} must be empty or hold a run of the same settings, got another's checkpoint"
-            )
-        network.load_state_dict(state["network"])
-        optimizer.load_state_dict(state["optimizer"])
-        step, losses = int(state["step"]), [float(v) for v in state["losses"]]
-        mean, n_updates = state["mean"], int(state["n_updates"])
-
-    def save() -> None:
-        state = {
-            "settings": asdict(settings),
-            "network": network.state_dict(),
-            "optimizer": optimizer.state_dict(),
-            "step": step,
-            "losses": losses,
-            "mean": mean,
-            "n_updates": n_updates,
-        }
-        with atomic_file(checkpoint) as file:
-            torch.save(state, file)
-
-    kept: dict[int, tuple[tuple[int, int], list[Tensor]]] = {}
-    whole = True  # False while weights, step and losses do not belong together
     network.train()
     if settings.freeze_base:
         network.base.eval()
-    try:
-        while step < settings.steps:
-            # An update is one unit: an interruption inside it repeats it whole.
-            optimizer.zero_grad(set_to_none=True)
-            count = min(settings.accumulate, settings.steps - step)
-            fresh = [_backward(network, data, settings, step + i, device, 1 / count, kept) for i in range(count)]
-            for group, rate in zip(optimizer.param_groups, initial_rates, strict=True):
-                group["lr"] = rate * (1 - step / settings.steps) ** POWER
-            whole = False
-            optimizer.step()
-            # A young mean forgets faster, so that the weights of the start do not linger in it.
-            keep = min(settings.average, (1 + n_updates) / (10 + n_updates))
-            for name, value in network.state_dict().items() if mean else ():
-                if value.is_floating_point():
-                    mean[name].lerp_(value, 1 - keep)
-            n_updates += 1
-            previous, step = step, step + count
-            losses.extend(fresh)
-            whole = True
-            if progress is not None:
-                progress(step, fresh[-1])
-            if step // save_every > previous // save_every:
-                save()
-            if keep_every is not None and step // keep_every > previous // keep_every:
-                save_network(network, folder / f"features_{step:06d}.safetensors", mean)
-    finally:
-        if whole and step > 0:
-            save()
-    if mean:
-        network.load_state_dict(mean)
-    save_network(network, folder / "features.safetensors")
-    with atomic_file(folder / "training.json") as file:
-        file.write((json.dumps({"settings": asdict(settings), "losses": losses}) + "\n").encode())
-    network.eval()
+    kept: dict[int, tuple[tuple[int, int], list[Tensor]]] = {}
+    run_training(
+        network,
+        optimizer,
+        settings,
+        output,
+        name="features",
+        backward=lambda step, share: _backward(network, data, settings, step, device, share, kept),
+        write=lambda path, state: save_network(network, path, state),
+        accumulate=settings.accumulate,
+        device=device,
+        save_every=save_every,
+        keep_every=keep_every,
+        progress=progress,
+    )
     return network
 
 
@@ -487,7 +430,7 @@ def load_initial(network: HypercolumnNetwork, path: str | os.PathLike[str]) -> N
     network.fill(found, name)
 
 
-def save_network(network: HypercolumnNetwork, path: Path, state: dict[str, Tensor] | None = None) -> None:
+def save_network(network: HypercolumnNetwork, path: Path, state: Mapping[str, Tensor] | None = None) -> None:
     """Write a network's weights, or others of the same names; the file appears complete or not at all."""
     from safetensors.torch import save
 
