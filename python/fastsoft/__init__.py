@@ -26,6 +26,7 @@ _LAZY = {
     "StencilMatrix": "operators",
     "SuperpixelGraph": "ops.superpixel_graph",
     "color_affinity": "ops.superpixel_graph",
+    "composite": "layers",
     "decompose_colors": "color",
     "graph_laplacian": "ops.graph_laplacian",
     "group_segments": "semantic",
@@ -39,6 +40,7 @@ _LAZY = {
     "principal_components": "ops.principal_components",
     "project_colors": "ops.project_colors",
     "read_image": "image",
+    "recolor": "color",
     "region_means": "ops.superpixel_graph",
     "relax_segments": "ops.relax",
     "save_layers": "layers",
@@ -50,6 +52,7 @@ _LAZY = {
     "sparsify_segments": "ops.sparsify",
     "spectral_matting": "semantic",
     "split_kmeans": "ops.kmeans",
+    "split_layer": "layers",
     "superpixel_graph": "ops.superpixel_graph",
     "to_float": "image",
     "write_png": "image",
@@ -58,10 +61,10 @@ _LAZY = {
 __all__ = ["__version__", *_LAZY]
 
 if TYPE_CHECKING:
-    from fastsoft.color import decompose_colors
+    from fastsoft.color import decompose_colors, recolor
     from fastsoft.errors import Cancelled, ConvergenceError, ImageReadError
     from fastsoft.image import read_image, to_float, write_png
-    from fastsoft.layers import Layers, save_layers
+    from fastsoft.layers import Layers, composite, save_layers, split_layer
     from fastsoft.operators import OperatorSum, StencilMatrix
     from fastsoft.ops.graph_laplacian import graph_laplacian
     from fastsoft.ops.guided_filter import guided_filter

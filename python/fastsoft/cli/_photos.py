@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from fastsoft.layers import Layers
 
-__all__ = ["at_least", "fail", "progress_of", "run_photos", "save", "use_threads", "warnings_as_lines"]
+__all__ = ["WriteError", "at_least", "fail", "progress_of", "run_photos", "save", "use_threads", "warnings_as_lines"]
 
 
 def at_least(low: int) -> Callable[[str], int]:
@@ -68,7 +68,7 @@ def run_photos(arguments: argparse.Namespace, one: Callable[[str, Path, argparse
             for photo, folder in zip(arguments.photos, _folders(arguments.photos, output), strict=True):
                 try:
                     one(photo, folder, arguments)
-                except _WriteError as error:
+                except WriteError as error:
                     # The next photo would meet the same disk.
                     failed += 1
                     fail(str(error))
@@ -90,7 +90,7 @@ def run_photos(arguments: argparse.Namespace, one: Callable[[str, Path, argparse
     return 1 if failed else 0
 
 
-class _WriteError(Exception):
+class WriteError(Exception):
     """A result could not be written."""
 
 
@@ -134,7 +134,7 @@ def save(layers: Layers, folder: Path, photo: str) -> None:
     try:
         layers.save(folder, source=photo)
     except OSError as error:
-        raise _WriteError(f"cannot write {folder}: {error.strerror or error}") from error
+        raise WriteError(f"cannot write {folder}: {error.strerror or error}") from error
 
 
 @contextlib.contextmanager

@@ -35,8 +35,8 @@ def color_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--weights",
         metavar="FILE",
-        help=".safetensors of the authors' networks (fastsoft.color.convert_published_weights); needed, as none "
-        "come with fastsoft yet",
+        help=".safetensors of 'fastsoft train colors', or of the authors' networks "
+        "(fastsoft.color.convert_published_weights); needed, as none come with fastsoft yet",
     )
     parser.add_argument(
         "--smooth",

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from fastsoft.color.editing import recolor, smooth_layers
 from fastsoft.color.models import convert_published_weights, load_model
 from fastsoft.color.palette import check_palette, color_palette, format_color, parse_color
 from fastsoft.color.pipeline import decompose_colors
@@ -17,6 +18,8 @@ __all__ = [
     "load_model",
     "normalize_alphas",
     "parse_color",
+    "recolor",
     "redistribute_alphas",
     "smooth_alphas",
+    "smooth_layers",
 ]

@@ -70,8 +70,8 @@ def default_model() -> ColorModel:
         That says how to come by weights.
     """
     raise ValueError(
-        "weights must be given, as none for colours come with fastsoft yet: fastsoft.color.convert_published_weights "
-        "converts the authors' (docs/colors.md)"
+        "weights must be given, as none for colours come with fastsoft yet: 'fastsoft train colors' trains them from "
+        "photographs, and fastsoft.color.convert_published_weights converts the authors' (docs/colors.md)"
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from fastsoft._checks import as_float_array, check_finite, check_image, check_int, check_shape
 from fastsoft.ops.kmeans import kmeans
 
-__all__ = ["check_palette", "color_palette", "format_color", "parse_color"]
+__all__ = ["check_palette", "color_palette", "format_color", "parse_color", "replace_nearest"]
 
 # A single colour leaves nothing to decompose.
 MIN_COLORS = 2
@@ -102,6 +102,35 @@ def check_palette(value: Any, n_colors: tuple[int, int] | None = None, name: str
         twice = int(np.setdiff1d(np.arange(len(palette)), first)[0])
         raise ValueError(f"{name} must hold different colours, got {format_color(palette[twice])} more than once")
     return palette
+
+
+def replace_nearest(palette: Any, colors: Any) -> tuple[Any, list[int]]:
+    """Put colours into a palette, each in the place of the nearest one that is still there.
+
+    Parameters
+    ----------
+    palette : ndarray, shape (n, 3)
+    colors : sequence of colours, at most n
+
+    Returns
+    -------
+    palette : ndarray, shape (n, 3)
+    places : list of int
+        Where the colours are now.
+    """
+    palette = np.array(palette, dtype=np.float64)
+    colors = np.asarray(colors, dtype=np.float64)
+    if len(colors) > len(palette):
+        raise ValueError(f"colors must be at most {len(palette)}, as many as the palette's, got {len(colors)}")
+    distance = ((colors[:, None] - palette) ** 2).sum(axis=2)
+    places = [-1] * len(colors)
+    # The closest pair first, so that no colour takes another's better place.
+    for _ in range(len(colors)):
+        k, place = np.unravel_index(int(distance.argmin()), distance.shape)
+        places[int(k)] = int(place)
+        distance[k], distance[:, place] = np.inf, np.inf
+    palette[places] = colors
+    return palette, places
 
 
 def parse_color(text: str) -> tuple[float, float, float]:

@@ -62,7 +62,7 @@ def decompose_colors(
         The colours, in [0, 1], all different; or their number, 7 by default, and k-means finds them
         (`fastsoft.color.color_palette`). How many there may be depends on the weights.
     weights : path or ColorModel
-        ``.safetensors`` of `fastsoft.color.convert_published_weights`, or what
+        ``.safetensors`` of ``fastsoft train colors`` or of `fastsoft.color.convert_published_weights`, or what
         `fastsoft.color.load_model` made of it. No weights come with fastsoft yet.
     exact : bool, default True
         Change the colours as little as possible so that the layers recompose the photograph exactly

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from fastsoft.layers.compositing import composite, split_layer
 from fastsoft.layers.files import save_layers
 from fastsoft.layers.overview import layer_colors, overview_picture
 from fastsoft.layers.quantization import quantize_alphas, quantized_rgba
@@ -11,10 +12,12 @@ from fastsoft.layers.simplex import project_to_simplex
 
 __all__ = [
     "Layers",
+    "composite",
     "layer_colors",
     "overview_picture",
     "project_to_simplex",
     "quantize_alphas",
     "quantized_rgba",
     "save_layers",
+    "split_layer",
 ]
