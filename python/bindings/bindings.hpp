@@ -15,6 +15,7 @@ void bind_matting_laplacian(pybind11::module_& module);
 void bind_parallel(pybind11::module_& module);
 void bind_pcg(pybind11::module_& module);
 void bind_principal_components(pybind11::module_& module);
+void bind_project_colors(pybind11::module_& module);
 void bind_relax(pybind11::module_& module);
 void bind_slic(pybind11::module_& module);
 void bind_superpixel_graph(pybind11::module_& module);

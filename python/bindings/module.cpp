@@ -34,6 +34,7 @@ PYBIND11_MODULE(FASTSOFT_MODULE_NAME, module) {
     bind_parallel(module);
     bind_pcg(module);
     bind_principal_components(module);
+    bind_project_colors(module);
     bind_relax(module);
     bind_slic(module);
     bind_superpixel_graph(module);

@@ -26,6 +26,7 @@ _LAZY = {
     "StencilMatrix": "operators",
     "SuperpixelGraph": "ops.superpixel_graph",
     "color_affinity": "ops.superpixel_graph",
+    "decompose_colors": "color",
     "graph_laplacian": "ops.graph_laplacian",
     "group_segments": "semantic",
     "guided_filter": "ops.guided_filter",
@@ -36,6 +37,7 @@ _LAZY = {
     "num_threads": "threads",
     "pcg": "ops.pcg",
     "principal_components": "ops.principal_components",
+    "project_colors": "ops.project_colors",
     "read_image": "image",
     "region_means": "ops.superpixel_graph",
     "relax_segments": "ops.relax",
@@ -56,6 +58,7 @@ _LAZY = {
 __all__ = ["__version__", *_LAZY]
 
 if TYPE_CHECKING:
+    from fastsoft.color import decompose_colors
     from fastsoft.errors import Cancelled, ConvergenceError, ImageReadError
     from fastsoft.image import read_image, to_float, write_png
     from fastsoft.layers import Layers, save_layers
@@ -68,6 +71,7 @@ if TYPE_CHECKING:
     from fastsoft.ops.matting_laplacian import matting_affinity, matting_laplacian
     from fastsoft.ops.pcg import PcgResult, pcg
     from fastsoft.ops.principal_components import PcaResult, principal_components
+    from fastsoft.ops.project_colors import project_colors
     from fastsoft.ops.relax import RelaxResult, relax_segments
     from fastsoft.ops.slic import slic
     from fastsoft.ops.solver_info import SolverInfo

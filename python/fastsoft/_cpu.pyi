@@ -8,7 +8,7 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['affinity_degrees', 'color_affinity', 'combine_eigenvectors', 'estimate_lambda_max', 'graph_laplacian_csr', 'graph_laplacian_n_entries', 'graph_laplacian_stencil', 'guided_filter', 'image_gradient', 'isa_level', 'kmeans', 'matting_laplacian_csr', 'matting_laplacian_stencil', 'matting_n_entries', 'num_threads', 'operator_apply', 'operator_diagonal', 'pcg', 'principal_components', 'region_means', 'relax_segments', 'semantic_affinity', 'set_num_threads', 'slic', 'smallest_eigenvectors', 'sparsify_segments', 'split_kmeans', 'superpixel_graph']
+__all__: list[str] = ['affinity_degrees', 'color_affinity', 'combine_eigenvectors', 'estimate_lambda_max', 'graph_laplacian_csr', 'graph_laplacian_n_entries', 'graph_laplacian_stencil', 'guided_filter', 'image_gradient', 'isa_level', 'kmeans', 'matting_laplacian_csr', 'matting_laplacian_stencil', 'matting_n_entries', 'num_threads', 'operator_apply', 'operator_diagonal', 'pcg', 'principal_components', 'project_colors', 'region_means', 'relax_segments', 'semantic_affinity', 'set_num_threads', 'slic', 'smallest_eigenvectors', 'sparsify_segments', 'split_kmeans', 'superpixel_graph']
 def affinity_degrees(terms: list[typing.Any], like: numpy.ndarray, sums: numpy.ndarray, magnitudes: numpy.ndarray) -> None:
     ...
 def color_affinity(centroids: numpy.ndarray, colors: numpy.ndarray, height: typing.SupportsInt | typing.SupportsIndex, width: typing.SupportsInt | typing.SupportsIndex, steepness: typing.SupportsFloat | typing.SupportsIndex, threshold: typing.SupportsFloat | typing.SupportsIndex, max_distance: typing.SupportsFloat | typing.SupportsIndex) -> tuple[typing.Any, ...]:
@@ -44,6 +44,8 @@ def operator_diagonal(terms: list[typing.Any], out: numpy.ndarray) -> None:
 def pcg(terms: list[typing.Any], b: numpy.ndarray, x: numpy.ndarray, inverse_diagonal: typing.Any, function: typing.Any, tolerance: typing.SupportsFloat | typing.SupportsIndex, max_iterations: typing.SupportsInt | typing.SupportsIndex, progress: typing.Any) -> list[tuple[bool, int, float]]:
     ...
 def principal_components(values: numpy.ndarray, clip: typing.SupportsFloat | typing.SupportsIndex, scores: numpy.ndarray, mean: numpy.ndarray, basis: numpy.ndarray, variances: numpy.ndarray, low: numpy.ndarray, high: numpy.ndarray, progress: typing.Any) -> tuple[bool, float]:
+    ...
+def project_colors(alphas: numpy.ndarray, colors: numpy.ndarray, image: numpy.ndarray, out: numpy.ndarray) -> int:
     ...
 def region_means(values: numpy.ndarray, labels: numpy.ndarray, means: numpy.ndarray) -> None:
     ...

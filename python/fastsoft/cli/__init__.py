@@ -11,7 +11,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from fastsoft.cli import info, segment, train
+from fastsoft.cli import colors, info, segment, train
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,6 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     commands = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND", required=True)
     segment.add_parser(commands)
+    colors.add_parser(commands)
     train.add_parser(commands)
     info.add_parser(commands)
     return parser

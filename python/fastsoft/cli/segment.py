@@ -4,36 +4,15 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import os
-import signal
-import sys
 import time
-import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from fastsoft.layers import Layers
+from fastsoft.cli._photos import at_least, progress_of, run_photos, save, warnings_as_lines
 
 __all__ = ["add_parser"]
 
 _FEATURE_SUFFIXES = (".npy", ".npz", ".mat")
-
-
-def at_least(low: int) -> Callable[[str], int]:
-    def integer(text: str) -> int:
-        try:
-            value = int(text)
-        except ValueError:
-            raise argparse.ArgumentTypeError(f"must be an integer, got {text!r}") from None
-        if value < low:
-            raise argparse.ArgumentTypeError(f"must be at least {low}, got {value}")
-        return value
-
-    return integer
 
 
 def add_parser(commands: Any) -> None:
@@ -103,86 +82,7 @@ def _run(arguments: argparse.Namespace) -> int:
         if not is_source(arguments.features) and not Path(arguments.features).is_dir():
             arguments.parser.error("argument --features: must be a folder if there are several photos")
 
-    from fastsoft.layers.files import check_folder_writable
-
-    output = Path(arguments.output)
-    existed = output.exists()
-    try:
-        check_folder_writable(output)
-    except OSError as error:
-        return _fail(f"cannot write to {output}: {error.strerror or error}")
-
-    if arguments.threads:
-        from fastsoft.threads import set_num_threads
-
-        set_num_threads(arguments.threads)
-
-    failed = 0
-    try:
-        with _terminate_like_interrupt():
-            for photo, folder in zip(arguments.photos, _folders(arguments.photos, output), strict=True):
-                try:
-                    _segment_one(photo, folder, arguments)
-                except _WriteError as error:
-                    # The next photo would meet the same disk.
-                    failed += 1
-                    _fail(str(error))
-                    break
-                except (ValueError, TypeError, RuntimeError, OSError) as error:
-                    failed += 1
-                    message = str(error)
-                    _fail(message if photo in message else f"{photo}: {message}")
-                except MemoryError:
-                    failed += 1
-                    _fail(
-                        f"{photo}: not enough memory"
-                        + (" (without --float64 it needs half)" if arguments.float64 else "")
-                    )
-    finally:
-        if not existed:
-            with contextlib.suppress(OSError):
-                output.rmdir()
-    if failed and len(arguments.photos) > 1:
-        _fail(f"{failed} of {len(arguments.photos)} photos failed")
-    return 1 if failed else 0
-
-
-class _WriteError(Exception):
-    """A result could not be written."""
-
-
-def _fail(message: str) -> int:
-    print(f"fastsoft: {message}", file=sys.stderr, flush=True)
-    return 1
-
-
-@contextlib.contextmanager
-def _terminate_like_interrupt() -> Iterator[None]:
-    """Let SIGTERM unwind as Ctrl-C does, so that temporary files are removed."""
-
-    def leave(number: int, _: object) -> None:
-        raise SystemExit(128 + number)
-
-    before = signal.signal(signal.SIGTERM, leave)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _folders(photos: list[str], output: Path) -> list[Path]:
-    """Return a folder for each photo, named by its stem, with a number where stems collide."""
-    taken: set[str] = set()
-    folders = []
-    for photo in photos:
-        stem = Path(photo).stem or "photo"
-        name, count = stem, 1
-        while name.casefold() in taken:
-            count += 1
-            name = f"{stem}-{count}"
-        taken.add(name.casefold())
-        folders.append(output / name)
-    return folders
+    return run_photos(arguments, _segment_one)
 
 
 def _features_of(photo: str, features: str) -> Any:
@@ -221,7 +121,7 @@ def _segment_one(photo: str, folder: Path, arguments: argparse.Namespace) -> Non
         options["feature_size"] = arguments.feature_size
     spectral = arguments.method == "spectral"
     shares = SPECTRAL_STAGES if spectral else STAGES
-    with _progress(photo, shares, arguments.quiet) as progress, _warnings_as_lines(photo):
+    with progress_of(photo, shares, arguments.quiet) as progress, warnings_as_lines(photo):
         if spectral:
             layers = spectral_matting(image, n_layers=arguments.layers, progress=progress, **options)
         else:
@@ -233,61 +133,9 @@ def _segment_one(photo: str, folder: Path, arguments: argparse.Namespace) -> Non
                 progress=progress,
                 **options,
             )
-    _save(layers, folder, photo)
+    save(layers, folder, photo)
     if not arguments.quiet:
         seconds = time.perf_counter() - started
         print(
             f"{photo}: {layers.n_layers} layers in {folder} ({seconds:.1f} s, {peak_memory() / 1e9:.2f} GB)", flush=True
         )
-
-
-def _save(layers: Layers, folder: Path, photo: str) -> None:
-    try:
-        layers.save(folder, source=photo)
-    except OSError as error:
-        raise _WriteError(f"cannot write {folder}: {error.strerror or error}") from error
-
-
-@contextlib.contextmanager
-def _warnings_as_lines(photo: str) -> Iterator[None]:
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", RuntimeWarning)
-        yield
-    for warning in caught:
-        print(f"fastsoft: {photo}: {warning.message}", file=sys.stderr, flush=True)
-
-
-@contextlib.contextmanager
-def _progress(photo: str, shares: dict[str, float], quiet: bool) -> Iterator[Callable[[str, float], None] | None]:
-    """Yield a callback that draws a bar on a terminal and prints a line per stage elsewhere."""
-    if quiet:
-        yield None
-    elif sys.stderr.isatty():
-        from tqdm import tqdm
-
-        done_before = {}
-        total = 0.0
-        for stage, share in shares.items():
-            done_before[stage] = total
-            total += share
-        shape = "{desc} {percentage:3.0f}%|{bar}| {elapsed}"
-        with tqdm(total=100, bar_format=shape, leave=False, file=sys.stderr) as bar:
-
-            def draw(stage: str, fraction: float) -> None:
-                bar.set_description_str(f"{os.path.basename(photo)}: {stage}", refresh=False)
-                done = 100 * (done_before[stage] + shares[stage] * fraction) / total
-                bar.update(max(0.0, done - bar.n))
-
-            yield draw
-    else:
-        started: dict[str, float] = {}
-
-        def tell(stage: str, fraction: float) -> None:
-            now = time.perf_counter()
-            begin = started.setdefault(stage, now)
-            if fraction >= 1 and stage not in finished:
-                finished.add(stage)
-                print(f"{photo}: {stage} {now - begin:.1f} s", file=sys.stderr, flush=True)
-
-        finished: set[str] = set()
-        yield tell

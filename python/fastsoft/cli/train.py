@@ -8,7 +8,7 @@ import sys
 from dataclasses import fields
 from typing import Any
 
-from fastsoft.cli.segment import at_least
+from fastsoft.cli._photos import at_least
 
 __all__ = ["add_parser"]
 

@@ -17,6 +17,7 @@ from fastsoft._environment import environment, peak_memory
 from fastsoft._files import atomic_file, sync_folder, temporary_name
 from fastsoft.image import write_png
 from fastsoft.layers.overview import overview_picture
+from fastsoft.layers.quantization import quantized_rgba
 
 if TYPE_CHECKING:
     from fastsoft.layers.result import Layers
@@ -30,7 +31,7 @@ def save_layers(layers: Layers, directory: str | os.PathLike[str], *, source: st
     """Write layers to a folder.
 
     ===================  ===============================================================================
-    ``layer_01.png`` ..  8-bit RGBA: the photograph's colours with the alpha of one layer, not premultiplied
+    ``layer_01.png`` ..  8-bit RGBA: the colours of one layer, or the photograph's, with its alpha, not premultiplied
     ``overview.png``     the photograph beside its layers in solid colours
     ``alphas.npz``       array ``alphas`` (H, W, n) at full precision
     ``settings.json``    settings, times per stage, sizes, versions, largest correction, list of files
@@ -60,6 +61,10 @@ def save_layers(layers: Layers, directory: str | os.PathLike[str], *, source: st
     -----
     Everything is first written to a hidden folder beside `directory`, which is removed on any exception, Ctrl-C
     included. ``settings.json`` is moved in place last: where it stands, the result is complete.
+
+    Alphas of layers with colours of their own are rounded so that they sum to 255, and if the layers recompose the
+    photograph exactly (``settings["exact"]``), their colours are first adapted to the rounded alphas: the sum over the
+    files of alpha times colour is then the 8-bit photograph within one level.
 
     Examples
     --------
@@ -97,9 +102,11 @@ def check_folder_writable(directory: str | os.PathLike[str]) -> None:
 
 def _write_all(layers: Layers, folder: Path, source: str | None) -> list[str]:
     names = []
+    pictures = None if layers.colors is None else quantized_rgba(layers)
     for k in range(layers.n_layers):
         names.append(f"layer_{k + 1:02d}.png")
-        write_png(folder / names[-1], layers.rgba(k))
+        write_png(folder / names[-1], layers.rgba(k) if pictures is None else pictures[k])
+    del pictures
     names.append("overview.png")
     write_png(folder / names[-1], overview_picture(layers))
     names.append("alphas.npz")
@@ -124,6 +131,7 @@ def _settings(layers: Layers, source: str | None, names: list[str]) -> dict[str,
         "source": source,
         "image": {"width": width, "height": height},
         "n_layers": n,
+        **({} if layers.palette is None else {"palette": np.asarray(layers.palette).tolist()}),
         "settings": dict(layers.settings),
         "largest_correction": float(layers.largest_correction),
         "seconds": {stage: round(seconds, 4) for stage, seconds in layers.timings.items()},

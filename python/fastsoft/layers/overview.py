@@ -66,7 +66,8 @@ def overview_picture(layers: Layers) -> Any:
     ndarray, shape (H', W', 3), uint8
         In the first row the photograph and, at its right, the sum of the layers' colours weighted by alpha, both in
         full size. Below, reduced to fit, every layer as its colour over white, five to a row. Panels are 8 pixels
-        apart.
+        apart. Layers of a palette have its colours in the first row, and below the colours of their own over a grey
+        chequerboard.
 
     Examples
     --------
@@ -76,7 +77,7 @@ def overview_picture(layers: Layers) -> Any:
     (84, 104, 3)
     """
     height, width, n = layers.alphas.shape
-    colors = layer_colors(n)
+    colors = layer_colors(n) if layers.palette is None else np.asarray(layers.palette)
     total = 2 * width + 3 * _GAP
     per_row = min(n, _PER_ROW)
     # At least one pixel, however narrow the photograph and many its layers.
@@ -95,9 +96,21 @@ def overview_picture(layers: Layers) -> Any:
         alpha = _reduce(layers.alphas[:, :, k], small_width, small_height)[:, :, None]
         top = height + 2 * _GAP + (k // per_row) * (small_height + _GAP)
         left = _GAP + (k % per_row) * (small_width + _GAP)
-        panel = _eight_bit(alpha * colors[k] + (1 - alpha))
+        if layers.colors is None:
+            panel = _eight_bit(alpha * colors[k] + (1 - alpha))
+        else:
+            # Premultiplied, so that colours that are not seen do not bleed into the reduced picture.
+            seen = [layers.alphas[:, :, k] * layers.colors[:, :, k, c] for c in range(3)]
+            own = np.stack([_reduce(plane, small_width, small_height) for plane in seen], axis=2)
+            panel = _eight_bit(own + (1 - alpha) * _chequerboard(small_height, small_width))
         canvas[top : top + small_height, left : left + small_width] = panel
     return canvas
+
+
+def _chequerboard(height: int, width: int) -> Any:
+    """Return the usual backdrop of what is transparent, shape (height, width, 1): no palette colour hides on it."""
+    row, col = np.ogrid[:height, :width]
+    return np.where((row // _GAP + col // _GAP) % 2, 0.6, 0.8)[:, :, None]
 
 
 def _eight_bit(values: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastsoft._checks import check_image, check_shape
+from fastsoft._checks import as_float_array, check_image, check_shape
 from fastsoft.layers.simplex import check_alphas
 
 if TYPE_CHECKING:
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = ["Layers", "order_by_mass"]
+
+_ROWS = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +29,7 @@ class Layers:
     ----------
     alphas : ndarray, shape (H, W, n), float32 or float64
         Opacity of every layer at every pixel: in [0, 1], summing to 1 over the layers. The layer that covers
-        most comes first.
+        most comes first; layers of a palette are in its order.
     image : ndarray, shape (H, W, 3), float32 or float64
         The photograph, RGB in [0, 1].
     largest_correction : float
@@ -38,11 +40,16 @@ class Layers:
         What the layers were computed with, defaults included.
     stages : mapping of str to stage result, or None
         The output of every stage if it was asked for.
+    colors : ndarray, shape (H, W, n, 3), float32 or float64, or None
+        Colours of every layer at every pixel, in [0, 1], of layers that have colours of their own. None where a
+        layer shows the photograph's.
+    palette : ndarray, shape (n, 3), or None
+        The colour that every layer stands for, in [0, 1], if they do.
 
     Raises
     ------
     ValueError
-        If `alphas` and `image` do not have the same height and width, or break the rules above.
+        If the arrays do not have the same height, width and number of layers, or break the rules above.
     """
 
     alphas: Any
@@ -51,11 +58,23 @@ class Layers:
     timings: Mapping[str, float] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     stages: Mapping[str, Any] | None = None
+    colors: Any = None
+    palette: Any = None
 
     def __post_init__(self) -> None:
         image = check_image(self.image)
         alphas = check_alphas(self.alphas)
         check_shape(alphas, (*image.shape[:2], "n"), "alphas")
+        for value, name, shape in (
+            (self.colors, "colors", (*alphas.shape, 3)),
+            (self.palette, "palette", (alphas.shape[2], 3)),
+        ):
+            if value is not None:
+                array = as_float_array(value, name)
+                check_shape(array, shape, name)
+                low, high = float(array.min()), float(array.max())
+                if not (low >= 0 and high <= 1):
+                    raise ValueError(f"{name} must lie in [0, 1], got values in [{low:g}, {high:g}]")
 
     def __repr__(self) -> str:
         height, width, n = self.alphas.shape
@@ -67,8 +86,23 @@ class Layers:
         return int(self.alphas.shape[2])
 
     def rgba(self, layer: int) -> Any:
-        """Return one layer as the photograph's colours with the layer's alpha, shape (H, W, 4), not premultiplied."""
-        return np.concatenate([self.image, self.alphas[:, :, layer, None]], axis=2, dtype=self.image.dtype)
+        """Return one layer as its colours with its alpha, shape (H, W, 4), not premultiplied.
+
+        Layers without colours of their own have the photograph's.
+        """
+        colors = self.image if self.colors is None else self.colors[:, :, layer]
+        return np.concatenate([colors, self.alphas[:, :, layer, None]], axis=2, dtype=self.image.dtype)
+
+    def recomposed(self) -> Any:
+        """Return the sum of the layers' colours times their alphas, shape (H, W, 3)."""
+        if self.colors is None:
+            return np.array(self.image)
+        out = np.empty_like(self.image)
+        # Some rows at a time: products of all layers would be as large as the colours.
+        for first in range(0, len(out), _ROWS):
+            rows = slice(first, first + _ROWS)
+            np.einsum("hwn,hwnc->hwc", self.alphas[rows], self.colors[rows], out=out[rows], casting="same_kind")
+        return out
 
     def save(self, directory: str | os.PathLike[str], **options: Any) -> Path:
         """Write the layers to a folder, see `fastsoft.layers.save_layers`."""

@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: MIT
+"""Fast soft colour segmentation: layers of homogeneous colour, and what can be done with them."""
+
+from __future__ import annotations
+
+from fastsoft.color.models import convert_published_weights, load_model
+from fastsoft.color.palette import check_palette, color_palette, format_color, parse_color
+from fastsoft.color.pipeline import decompose_colors
+from fastsoft.color.processing import normalize_alphas, redistribute_alphas, smooth_alphas
+
+__all__ = [
+    "check_palette",
+    "color_palette",
+    "convert_published_weights",
+    "decompose_colors",
+    "format_color",
+    "load_model",
+    "normalize_alphas",
+    "parse_color",
+    "redistribute_alphas",
+    "smooth_alphas",
+]

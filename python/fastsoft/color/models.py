@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: MIT
+"""Weights of the colour networks: loading, and conversion of the authors' files. Loads torch only when called."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Protocol
+
+from fastsoft.weights import read_weights
+
+__all__ = ["ColorModel", "convert_published_weights", "default_model", "load_model"]
+
+
+class ColorModel(Protocol):
+    """What the pipeline needs of a model: alphas first, then, from the processed alphas, colours."""
+
+    design: str
+    source: str
+    n_colors: tuple[int, int]
+
+    def alphas(self, image: Any, palette: Any, *, progress: Any = None) -> tuple[Any, Any]:
+        """Return alphas (H, W, n) that sum to 1, and what `colors` wants to know of the photograph."""
+
+    def colors(self, image: Any, palette: Any, alphas: Any, state: Any, *, progress: Any = None) -> Any:
+        """Return the colours (H, W, n, 3) of the layers."""
+
+
+def load_model(path: str | os.PathLike[str]) -> ColorModel:
+    """Load the networks of fast soft colour segmentation.
+
+    Parameters
+    ----------
+    path : path
+        ``.safetensors`` that `convert_published_weights` wrote.
+
+    Returns
+    -------
+    ColorModel
+
+    Raises
+    ------
+    ValueError
+        If the file is missing, damaged, or of other networks.
+    """
+    name = os.fspath(path)
+    if name.endswith((".pth", ".pt")):
+        raise ValueError(
+            f"weights must be a .safetensors file, got {name}: fastsoft.color.convert_published_weights makes one of "
+            "the authors' two .pth files"
+        )
+    state, metadata = read_weights(path)
+    design = metadata.get("design")
+    if design == "published":
+        from fastsoft.color.network import PublishedModel
+
+        return PublishedModel.from_arrays(state, name)
+    raise ValueError(f"weights {name} must be of colour networks, got a file whose design is {design!r}")
+
+
+def default_model() -> ColorModel:
+    """Load the networks that come with fastsoft: there are none yet.
+
+    Raises
+    ------
+    ValueError
+        That says how to come by weights.
+    """
+    raise ValueError(
+        "weights must be given, as none for colours come with fastsoft yet: fastsoft.color.convert_published_weights "
+        "converts the authors' (docs/colors.md)"
+    )
+
+
+def convert_published_weights(
+    alpha: str | os.PathLike[str], residue: str | os.PathLike[str], output: str | os.PathLike[str]
+) -> None:
+    """Convert the state dictionaries of the authors' program to one ``.safetensors`` file.
+
+    Parameters
+    ----------
+    alpha, residue : path
+        ``mask_generator.pth`` and ``residue_predictor.pth``. They are unpickled with ``weights_only``, which runs no
+        code that they may hold.
+    output : path
+        Appears complete or not at all.
+
+    Raises
+    ------
+    ValueError
+        If a file is none of the networks, or the two are of different numbers of colours.
+    OSError
+        If the output cannot be written.
+    """
+    from fastsoft.color.network import save_published
+
+    save_published(alpha, residue, output)
