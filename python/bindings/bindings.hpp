@@ -21,5 +21,6 @@ void bind_slic(pybind11::module_& module);
 void bind_superpixel_graph(pybind11::module_& module);
 void bind_sparsify(pybind11::module_& module);
 void bind_symmetric_operator(pybind11::module_& module);
+void bind_unmixing(pybind11::module_& module);
 
 }  // namespace fastsoft::bindings

@@ -40,4 +40,5 @@ PYBIND11_MODULE(FASTSOFT_MODULE_NAME, module) {
     bind_superpixel_graph(module);
     bind_sparsify(module);
     bind_symmetric_operator(module);
+    bind_unmixing(module);
 }

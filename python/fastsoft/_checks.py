@@ -23,6 +23,7 @@ __all__ = [
     "check_choice",
     "check_image",
     "check_int",
+    "check_mask",
     "check_number",
     "check_planes",
     "check_shape",
@@ -167,3 +168,18 @@ def check_choice(value: Any, name: str, choices: tuple[str, ...]) -> str:
     if value not in choices:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}")
     return str(value)
+
+
+def check_mask(mask: Any, shape: tuple[int, ...]) -> Any:
+    """Check a mask of the given height and width: booleans, or floating point in [0, 1]."""
+    mask = np.asarray(mask)
+    if mask.dtype == np.bool_:
+        mask = mask.astype(np.float32)
+    mask = as_float_array(mask, "mask")
+    if mask.shape != tuple(shape):
+        raise ValueError(f"mask must have the size of the photograph, {shape[0]}x{shape[1]}, got shape {mask.shape}")
+    check_finite(mask, "mask")
+    low, high = float(mask.min()), float(mask.max())
+    if low < 0 or high > 1:
+        raise ValueError(f"mask must lie in [0, 1], got values in [{low:g}, {high:g}]")
+    return mask

@@ -8,7 +8,7 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['affinity_degrees', 'color_affinity', 'combine_eigenvectors', 'estimate_lambda_max', 'graph_laplacian_csr', 'graph_laplacian_n_entries', 'graph_laplacian_stencil', 'guided_filter', 'image_gradient', 'isa_level', 'kmeans', 'matting_laplacian_csr', 'matting_laplacian_stencil', 'matting_n_entries', 'num_threads', 'operator_apply', 'operator_diagonal', 'pcg', 'principal_components', 'project_colors', 'region_means', 'relax_segments', 'semantic_affinity', 'set_num_threads', 'slic', 'smallest_eigenvectors', 'sparsify_segments', 'split_kmeans', 'superpixel_graph']
+__all__: list[str] = ['affinity_degrees', 'color_affinity', 'combine_eigenvectors', 'estimate_lambda_max', 'graph_laplacian_csr', 'graph_laplacian_n_entries', 'graph_laplacian_stencil', 'guided_filter', 'image_gradient', 'isa_level', 'kmeans', 'matting_laplacian_csr', 'matting_laplacian_stencil', 'matting_n_entries', 'num_threads', 'operator_apply', 'operator_diagonal', 'pcg', 'principal_components', 'project_colors', 'region_means', 'relax_segments', 'semantic_affinity', 'set_num_threads', 'slic', 'smallest_eigenvectors', 'sparsify_segments', 'split_kmeans', 'superpixel_graph', 'unmix_alphas', 'unmix_colors']
 def affinity_degrees(terms: list[typing.Any], like: numpy.ndarray, sums: numpy.ndarray, magnitudes: numpy.ndarray) -> None:
     ...
 def color_affinity(centroids: numpy.ndarray, colors: numpy.ndarray, height: typing.SupportsInt | typing.SupportsIndex, width: typing.SupportsInt | typing.SupportsIndex, steepness: typing.SupportsFloat | typing.SupportsIndex, threshold: typing.SupportsFloat | typing.SupportsIndex, max_distance: typing.SupportsFloat | typing.SupportsIndex) -> tuple[typing.Any, ...]:
@@ -64,6 +64,10 @@ def sparsify_segments(eigenvectors: numpy.ndarray, eigenvalues: numpy.ndarray, c
 def split_kmeans(points: numpy.ndarray, weights: typing.Any, seed: typing.SupportsInt | typing.SupportsIndex, n_start: typing.SupportsInt | typing.SupportsIndex, n_init: typing.SupportsInt | typing.SupportsIndex, refine_up_to: typing.SupportsInt | typing.SupportsIndex, max_samples: typing.SupportsInt | typing.SupportsIndex, max_iterations: typing.SupportsInt | typing.SupportsIndex, labels: numpy.ndarray, centers: numpy.ndarray, progress: typing.Any) -> tuple[int, float, int, bool]:
     ...
 def superpixel_graph(labels: numpy.ndarray) -> tuple[numpy.ndarray, numpy.ndarray, numpy.ndarray]:
+    ...
+def unmix_alphas(image: numpy.ndarray, palette: numpy.ndarray, coefficients: numpy.ndarray, row: typing.SupportsInt | typing.SupportsIndex, col: typing.SupportsInt | typing.SupportsIndex, scale: typing.SupportsFloat | typing.SupportsIndex, stiffness: typing.SupportsFloat | typing.SupportsIndex, steps: typing.SupportsInt | typing.SupportsIndex, alphas: numpy.ndarray) -> None:
+    ...
+def unmix_colors(image: numpy.ndarray, palette: numpy.ndarray, alphas: numpy.ndarray, coefficients: numpy.ndarray, row: typing.SupportsInt | typing.SupportsIndex, col: typing.SupportsInt | typing.SupportsIndex, colors: numpy.ndarray) -> None:
     ...
 __version__: str
 isa_level: str

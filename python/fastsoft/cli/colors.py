@@ -131,7 +131,7 @@ def _decompose_one(photo: str, folder: Path, arguments: argparse.Namespace) -> N
 
 
 def _read_mask(file: str, shape: tuple[int, ...]) -> Any:
-    from fastsoft.color.processing import check_mask
+    from fastsoft._checks import check_mask
     from fastsoft.image import read_image
 
     mask = read_image(file)

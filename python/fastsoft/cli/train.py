@@ -5,10 +5,15 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from dataclasses import fields
+from functools import partial
 from typing import Any
 
-from fastsoft.cli._photos import at_least
+from fastsoft.cli._photos import at_least, use_threads
+
+# Takes the output folder and what the networks have in common.
+Train = Callable[..., object]
 
 __all__ = ["add_parser"]
 
@@ -65,19 +70,85 @@ def add_parser(commands: Any) -> None:
     features.add_argument("--seed", type=at_least(0), default=0, metavar="N", help="seed (default: 0)")
     features.add_argument("-q", "--quiet", action="store_true", help="no progress, only errors")
     features.set_defaults(run=_train_features)
+    _add_colors(kinds)
+
+
+def _add_colors(kinds: Any) -> None:
+    colors: argparse.ArgumentParser = kinds.add_parser(
+        "colors",
+        help="the network that splits photographs into layers of homogeneous colour",
+        description="Train the network that splits photographs into layers of homogeneous colour, from photographs "
+        "alone. A run that was interrupted goes on where it stopped when the command is given again.",
+        allow_abbrev=False,
+    )
+    colors.add_argument("data", nargs="+", metavar="FOLDER", help="holds photographs, or a folder images/ of them")
+    colors.add_argument("-o", "--output", required=True, metavar="DIR", help="folder for weights and checkpoints")
+    colors.add_argument("--initial", metavar="FILE", help="weights of such a network to start from: .safetensors")
+    for option, name, low, default, what in (
+        ("--steps", "steps", 1, 20_000, "updates of the weights"),
+        ("--batch", "batch", 1, 4, "photos per update"),
+        ("--crop", "crop", 16, 192, "pixels along a side of what is cut from them, a multiple of 16"),
+        ("--low", "low", 2, 2, "fewest colours of a palette"),
+        ("--high", "high", 2, 10, "most colours of a palette"),
+        ("--descent", "descent", 0, 2, "steps of gradient descent on the alphas within the network"),
+    ):
+        colors.add_argument(
+            option, dest=name, type=at_least(low), default=default, metavar="N", help=f"{what} (default: %(default)s)"
+        )
+    for option, name, share, what in (
+        ("--rate", "learning_rate", 1e-3, "learning rate"),
+        ("--recomposition", "recomposition", 1.0, "weight of the loss L_r, 0: without"),
+        ("--palette-recomposition", "palette_recomposition", 1.0, "weight of L_a"),
+        ("--distance", "distance", 0.5, "weight of L_d"),
+        ("--offset-recomposition", "offset_recomposition", 0.5, "weight of the loss of palette colours and offsets"),
+        ("--sparsity", "sparsity", 0.01, "weight of the sparsity of alphas"),
+        ("--width", "width", 1.0, "factor on the numbers of features"),
+        ("--average", "average", 0.999, "share that the running mean of the weights keeps, 0: none"),
+    ):
+        colors.add_argument(
+            option, dest=name, type=float, default=share, metavar="R", help=f"{what} (default: %(default)s)"
+        )
+    colors.add_argument("--no-skips", dest="skips", action="store_false", help="network without skip connections")
+    colors.add_argument("--no-augment", dest="augment", action="store_false", help="photographs and palettes as found")
+    colors.add_argument("--keep-every", type=at_least(1), metavar="N", help="also keep the weights of every N updates")
+    colors.add_argument("--threads", type=at_least(1), metavar="N", help="threads (default: all processors)")
+    colors.add_argument("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
+    colors.add_argument("--seed", type=at_least(0), default=0, metavar="N", help="seed (default: 0)")
+    colors.add_argument("-q", "--quiet", action="store_true", help="no progress, only errors")
+    colors.set_defaults(run=_train_colors)
 
 
 def _train_features(arguments: argparse.Namespace) -> int:
-    try:
+    def prepare() -> tuple[int, Train]:
         from fastsoft.semantic.training import FeatureTraining, RegionFolder, train_features
 
         settings = FeatureTraining(**{f.name: getattr(arguments, f.name) for f in fields(FeatureTraining)})
         data = RegionFolder(arguments.data)
         for reason in data.skipped:
             print(f"fastsoft: left out {reason}", file=sys.stderr)
+        return settings.steps, partial(train_features, data, settings)
+
+    return _train(arguments, prepare, "features")
+
+
+def _train_colors(arguments: argparse.Namespace) -> int:
+    def prepare() -> tuple[int, Train]:
+        from fastsoft.color.training import ColorTraining, PhotoFolders, train_colors
+
+        settings = ColorTraining(**{f.name: getattr(arguments, f.name) for f in fields(ColorTraining)})
+        data = PhotoFolders(arguments.data)
+        use_threads(arguments.threads)
+        return settings.steps, partial(train_colors, data, settings)
+
+    return _train(arguments, prepare, "colors")
+
+
+def _train(arguments: argparse.Namespace, prepare: Callable[[], tuple[int, Train]], name: str) -> int:
+    try:
+        steps, train = prepare()
         from tqdm import tqdm
 
-        with tqdm(total=settings.steps, disable=arguments.quiet, file=sys.stderr, mininterval=1) as bar:
+        with tqdm(total=steps, disable=arguments.quiet, file=sys.stderr, mininterval=1) as bar:
             mean: list[float] = []
 
             def tell(step: int, loss: float) -> None:
@@ -85,9 +156,7 @@ def _train_features(arguments: argparse.Namespace) -> int:
                 bar.set_postfix_str(f"loss {mean[0]:.4f}", refresh=False)
                 bar.update(step - bar.n)
 
-            train_features(
-                data,
-                settings,
+            train(
                 arguments.output,
                 initial_weights=arguments.initial,
                 device=arguments.device,
@@ -98,5 +167,5 @@ def _train_features(arguments: argparse.Namespace) -> int:
         print(f"fastsoft: {error}", file=sys.stderr, flush=True)
         return 1
     if not arguments.quiet:
-        print(f"weights in {arguments.output}/features.safetensors", flush=True)
+        print(f"weights in {arguments.output}/{name}.safetensors", flush=True)
     return 0

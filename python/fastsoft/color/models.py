@@ -31,7 +31,7 @@ def load_model(path: str | os.PathLike[str]) -> ColorModel:
     Parameters
     ----------
     path : path
-        ``.safetensors`` that `convert_published_weights` wrote.
+        ``.safetensors`` that ``fastsoft train colors`` or `convert_published_weights` wrote.
 
     Returns
     -------
@@ -54,6 +54,10 @@ def load_model(path: str | os.PathLike[str]) -> ColorModel:
         from fastsoft.color.network import PublishedModel
 
         return PublishedModel.from_arrays(state, name)
+    if design == "layers":
+        from fastsoft.color.network_layers import LayerModel
+
+        return LayerModel.from_arrays(state, metadata, name)
     raise ValueError(f"weights {name} must be of colour networks, got a file whose design is {design!r}")
 
 

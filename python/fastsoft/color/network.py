@@ -9,7 +9,6 @@ residue predictor sees the (processed) alphas, too, and returns how far the colo
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,11 +17,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fastsoft._files import atomic_file
+from fastsoft.color.network_tiles import Window, over_tiles, windows
 from fastsoft.color.palette import MIN_COLORS
 from fastsoft.color.processing import normalize_alphas
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
@@ -186,7 +186,6 @@ class PublishedModel:
             fill(network, own, f"{name} ({part})")
         return cls(alpha, residue, name)
 
-    @torch.inference_mode()
     def alphas(
         self, image: Any, palette: Any, *, tile: int = TILE, progress: Callable[[float], None] | None = None
     ) -> tuple[Any, None]:
@@ -211,16 +210,15 @@ class PublishedModel:
         n = len(palette)
         filled = torch.from_numpy(self._filled(palette))[None]
         out = np.zeros((n, *image.shape[:2]), dtype=np.float32)
-        windows = list(_windows(image.shape, tile))
-        for done, window in enumerate(windows):
+
+        def work(window: Window) -> None:
             found = self._alpha(window.cut(image), filled)[0].numpy()
             _add_repeats(out[:, *window.place], found[:, *window.core])
-            if progress is not None:
-                progress((done + 1) / len(windows))
+
+        over_tiles(list(windows(image.shape, tile, STRIDE, HALO)), work, progress)
         alphas = out.transpose(1, 2, 0)
         return normalize_alphas(alphas, out=alphas), None
 
-    @torch.inference_mode()
     def colors(
         self,
         image: Any,
@@ -253,13 +251,13 @@ class PublishedModel:
         # Layers of one colour share its alpha evenly.
         count = np.bincount(order).astype(np.float32)
         out = np.zeros((n, 3, *image.shape[:2]), dtype=np.float32)
-        windows = list(_windows(image.shape, tile))
-        for done, window in enumerate(windows):
+
+        def work(window: Window) -> None:
             shares = window.cut(alphas) / torch.from_numpy(count)[:, None, None]
             found = self._residue.raw(window.cut(image), torch.from_numpy(filled)[None], shares[:, order])[0].numpy()
             _add_repeats(out[:, :, *window.place], found[:, :, *window.core])
-            if progress is not None:
-                progress((done + 1) / len(windows))
+
+        over_tiles(list(windows(image.shape, tile, STRIDE, HALO)), work, progress)
         for i, channel in np.ndindex(n, 3):
             plane = out[i, channel]
             plane /= count[i]
@@ -277,61 +275,6 @@ def _add_repeats(out: Any, found: Any) -> None:
     for start in range(0, len(found), len(out)):
         part = found[start : start + len(out)]
         out[: len(part)] += part
-
-
-@dataclass(frozen=True)
-class _Stretch:
-    """A tile along one axis: its place, what the networks are given around it, and where it lies in that."""
-
-    place: slice
-    given: slice
-    core: slice
-    padding: int
-
-
-@dataclass(frozen=True)
-class _Window:
-    """A tile of the photograph."""
-
-    row: _Stretch
-    col: _Stretch
-
-    @property
-    def place(self) -> tuple[slice, slice]:
-        return self.row.place, self.col.place
-
-    @property
-    def core(self) -> tuple[slice, slice]:
-        return self.row.core, self.col.core
-
-    def cut(self, array: Any) -> Tensor:
-        """Return the tile with its surroundings as (1, C, h, w), the last row and column repeated where it ends."""
-        planes = array[self.row.given, self.col.given].transpose(2, 0, 1)
-        if self.row.padding or self.col.padding:
-            planes = np.pad(planes, ((0, 0), (0, self.row.padding), (0, self.col.padding)), mode="edge")
-        return torch.from_numpy(np.ascontiguousarray(planes))[None]
-
-
-def _windows(shape: tuple[int, ...], tile: int) -> Iterator[_Window]:
-    for row in _stretches(shape[0], tile):
-        for col in _stretches(shape[1], tile):
-            yield _Window(row, col)
-
-
-def _stretches(extent: int, tile: int) -> Iterator[_Stretch]:
-    """Cut one axis into even stretches on the grid of the strides."""
-    padded = -(-extent // STRIDE) * STRIDE
-    count = -(-padded // tile)
-    step = -(-padded // (count * STRIDE)) * STRIDE
-    for first in range(0, padded, step):
-        begin, end = max(first - HALO, 0), min(first + step + HALO, padded)
-        inside = min(first + step, extent)
-        yield _Stretch(
-            slice(first, inside),
-            slice(begin, min(end, extent)),
-            slice(first - begin, inside - begin),
-            max(0, end - extent),
-        )
 
 
 def fill(network: nn.Module, arrays: Mapping[str, NDArray[Any]], name: str) -> None:

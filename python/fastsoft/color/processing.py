@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fastsoft._checks import as_float_array, check_finite, check_image, check_int, check_number, check_shape
+from fastsoft._checks import as_float_array, check_image, check_int, check_mask, check_number, check_shape
 from fastsoft.layers.simplex import project_to_simplex
 from fastsoft.ops.guided_filter import guided_filter
 
@@ -136,18 +136,3 @@ def redistribute_alphas(alphas: Any, mask: Any, inside: int, outside: int) -> An
     # Not both * (1 - mask): what is left keeps the sum to the last bit but one.
     result[:, :, outside] = both - result[:, :, inside]
     return result
-
-
-def check_mask(mask: Any, shape: tuple[int, ...]) -> Any:
-    """Check a mask of the given height and width: booleans, or floating point in [0, 1]."""
-    mask = np.asarray(mask)
-    if mask.dtype == np.bool_:
-        mask = mask.astype(np.float32)
-    mask = as_float_array(mask, "mask")
-    if mask.shape != tuple(shape):
-        raise ValueError(f"mask must have the size of the photograph, {shape[0]}x{shape[1]}, got shape {mask.shape}")
-    check_finite(mask, "mask")
-    low, high = float(mask.min()), float(mask.max())
-    if low < 0 or high > 1:
-        raise ValueError(f"mask must lie in [0, 1], got values in [{low:g}, {high:g}]")
-    return mask
