@@ -287,7 +287,7 @@ def spread_text(differences: Any, decimals: int) -> str:
 
 def table(part: str, systems: Mapping[str, list[dict[str, Any]]]) -> list[str]:
     """Return the lines of one part: systems on their common images, what made the values."""
-    values = {name: found for name, runs in systems.items() if (found := values_of(runs))}
+    values = {name: found for name, runs in sorted(systems.items(), key=_rank) if (found := values_of(runs))}
     if not values:
         return []
     common = sorted(set.intersection(*(set(found) for found in values.values())))

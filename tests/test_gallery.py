@@ -26,18 +26,38 @@ def scene():
     return np.eye(4)[labels]
 
 
-def test_salient_layer_is_the_large_one_away_from_the_border(scene):
-    assert make_gallery.salient_layer(scene) == 2
-    assert make_gallery.salient_layer(scene[:, :, [2, 0, 3, 1]]) == 0
+def slow_saliency(alphas, features):
+    height, width, n = alphas.shape
+    scores = []
+    for k in range(n):
+        mass = border = central = 0.0
+        own, rest = np.zeros(3), np.zeros(3)
+        for row in range(height):
+            for col in range(width):
+                alpha = alphas[row, col, k]
+                mass += alpha
+                border += alpha * (row in (0, height - 1) or col in (0, width - 1))
+                # A third of the extent is one deviation.
+                down, right = 3 * ((row + 0.5) / height - 0.5), 3 * ((col + 0.5) / width - 0.5)
+                central += alpha * np.exp(-(down**2 + right**2) / 2)
+                own += alpha * features[row, col]
+                rest += (1 - alpha) * features[row, col]
+        contrast = np.linalg.norm(own / mass - rest / (height * width - mass))
+        scores.append(np.sqrt(mass) * np.exp(-(border**2) / mass / 2) * contrast * central / mass)
+    return scores
 
 
-def test_contact_with_the_border_is_weighed_against_mass():
-    alphas = np.zeros((40, 60, 2))
-    alphas[10:30, 5:25, 0] = 1  # 400 pixels, none at the border
-    alphas[5:35, 40:, 1] = 1  # 600 pixels, 30 of them at the border: 600 exp(-30^2 / 600 / 2) = 283
-    assert make_gallery.salient_layer(alphas) == 0
-    alphas[5:35, 59, 1] = 0  # 570 pixels and no contact
-    assert make_gallery.salient_layer(alphas) == 1
+@pytest.mark.parametrize("seed", range(3))
+def test_saliency_is_that_of_the_double_loop(seed):
+    rng = np.random.default_rng(seed)
+    alphas = rng.dirichlet((0.2, 0.3, 0.4, 0.5), (9, 13))
+    features = rng.random((9, 13, 3))
+    assert make_gallery.saliency(alphas, features) == pytest.approx(slow_saliency(alphas, features), rel=1e-10)
+
+
+def test_salient_layer_is_the_object(scene):
+    assert make_gallery.saliency(scene, scene[:, :, :3]).argmax() == 2
+    assert make_gallery.saliency(scene[:, :, [2, 0, 3, 1]], scene[:, :, :3]).argmax() == 0
 
 
 def test_top_layer_is_that_of_the_upper_edge(scene):
@@ -47,18 +67,18 @@ def test_top_layer_is_that_of_the_upper_edge(scene):
 
 def test_accent_keeps_the_object_and_greys_the_rest(scene):
     image = np.random.default_rng(0).random((40, 60, 3))
-    edited, layer = make_gallery.accent(image, scene)
+    edited, layer = make_gallery.accent(image, scene, scene[:, :, :3])
     inside = scene[:, :, 2] == 1
     assert layer == 2
     np.testing.assert_array_equal(edited[inside], image[inside])
     assert np.ptp(edited[~inside], axis=1).max() < 1e-12
-    half, _ = make_gallery.accent(image, 0.5 * scene + 0.5 * scene[:, :, [1, 0, 2, 3]])
+    half, _ = make_gallery.accent(image, 0.5 * scene + 0.5 * scene[:, :, [1, 0, 2, 3]], scene[:, :, :3])
     np.testing.assert_allclose(half, edited, atol=1e-12)  # the object's alphas are the same
 
 
 def test_dusk_leaves_everything_but_the_sky(scene):
     image = np.random.default_rng(0).random((40, 60, 3))
-    edited, layer = make_gallery.dusk(image, scene)
+    edited, layer = make_gallery.dusk(image, scene, scene[:, :, :3])
     sky = scene[:, :, 0] == 1
     assert layer == 0
     np.testing.assert_array_equal(edited[~sky], image[~sky])

@@ -101,3 +101,15 @@ def test_links_of_the_documents_lead_somewhere(tmp_path, monkeypatch):
         "page.md: link to #other, which has no such heading",
         "page.md: link to gone.md, which does not exist",
     ]
+
+
+def test_what_a_merge_left_is_found(tmp_path, monkeypatch):
+    for path in check_documents.documents():
+        assert check_documents.check_conflicts(path) == []
+    page = tmp_path / "page.md"
+    page.write_text("Title\n=======\n" + "<" * 7 + " HEAD\none\n=======\nother\n" + ">" * 7 + " branch\n> quoted\n")
+    monkeypatch.setattr(check_documents, "ROOT", tmp_path)
+    assert check_documents.check_conflicts(page) == [
+        "page.md: line 3 is left of a merge",
+        "page.md: line 7 is left of a merge",
+    ]

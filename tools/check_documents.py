@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Checks README.md and docs/: commands that people copy, links, options that exist.
+"""Checks README.md and docs/: commands that people copy, links, options that exist, merges that were resolved.
 
 Usage: python tools/check_documents.py            checks everything
        python tools/check_documents.py command X  prints README's command X ("segment" or "test")
@@ -57,6 +57,13 @@ def check_links(path: Path) -> list[str]:
     return problems
 
 
+def check_conflicts(path: Path) -> list[str]:
+    """Find lines that a merge left to be resolved."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    found = [k + 1 for k, line in enumerate(lines) if re.match(r"(<{7}|>{7}|\|{7})( |$)", line)]
+    return [f"{path.relative_to(ROOT)}: line {number} is left of a merge" for number in found]
+
+
 def check_command_lines(path: Path) -> list[str]:
     """Find subcommands and options of `fastsoft` in shell blocks that the program does not have."""
     problems = []
@@ -84,7 +91,8 @@ def main(arguments: list[str]) -> int:
         return 0
     for name in COMMANDS:
         command(name)
-    problems = [problem for path in documents() for problem in check_links(path) + check_command_lines(path)]
+    checks = (check_links, check_conflicts, check_command_lines)
+    problems = [problem for path in documents() for check in checks for problem in check(path)]
     for problem in problems:
         print(problem)
     print(f"documents: {len(documents())} pages, {len(problems)} problems")

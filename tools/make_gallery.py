@@ -35,18 +35,25 @@ _LUMA = np.array([0.2126, 0.7152, 0.0722])
 _SKY = np.array([[0.20, 0.22, 0.50], [1.00, 0.60, 0.38]])
 
 
-def salient_layer(alphas: Any) -> int:
-    """Return the layer that most looks like an object.
+def saliency(alphas: Any, features: Any) -> Any:
+    """Return how much every layer looks like an object: large, apart from the border, in the middle, unlike the rest.
 
-    Its mass times the weight of Zhu et al., "Saliency optimization from robust background detection" (CVPR 2014,
-    :doi:`10.1109/CVPR.2014.360`): exp(-c^2 / 2), with c the length along the picture's border over the square root of
-    the area.
+    The product of four factors: the square root of the layer's mass m; exp(-c^2 / 2) with the contact c with the
+    picture's border, the alphas on it over sqrt(m) (Zhu et al., "Saliency optimization from robust background
+    detection", CVPR 2014, :doi:`10.1109/CVPR.2014.360`); the distance of its mean features from those of all else; and
+    the mean over the layer of a Gaussian about the centre, a third of height and width broad.
     """
-    mass = alphas.sum(axis=(0, 1), dtype=np.float64)
+    height, width = alphas.shape[:2]
+    alphas = alphas.astype(np.float64)
+    mass = np.maximum(alphas.sum(axis=(0, 1)), 1e-12)
     edges = (alphas[0], alphas[-1], alphas[1:-1, 0], alphas[1:-1, -1])
-    border = sum(edge.sum(axis=0, dtype=np.float64) for edge in edges)
-    contact = border / np.sqrt(np.maximum(mass, 1e-12))
-    return int(np.argmax(mass * np.exp(-(contact**2) / 2)))
+    contact = sum(edge.sum(axis=0) for edge in edges) / np.sqrt(mass)
+    sums = np.einsum("hwk,hwc->kc", alphas, features)
+    others = np.maximum(height * width - mass, 1e-12)
+    contrast = np.linalg.norm(sums / mass[:, None] - (sums.sum(axis=0) - sums) / others[:, None], axis=1)
+    near = [np.exp(-(((np.arange(size) + 0.5) / size - 0.5) ** 2) * 4.5) for size in (height, width)]
+    central = np.einsum("hwk,h,w->k", alphas, *near) / mass
+    return np.sqrt(mass) * np.exp(-(contact**2) / 2) * contrast * central
 
 
 def top_layer(alphas: Any) -> int:
@@ -55,15 +62,15 @@ def top_layer(alphas: Any) -> int:
     return int(np.argmax(alphas[:rows].sum(axis=(0, 1), dtype=np.float64)))
 
 
-def accent(image: Any, alphas: Any) -> tuple[Any, int]:
+def accent(image: Any, alphas: Any, features: Any) -> tuple[Any, int]:
     """Turn all but the most salient layer grey; return the picture and the layer's number."""
-    layer = salient_layer(alphas)
+    layer = int(np.argmax(saliency(alphas, features)))
     alpha = alphas[:, :, layer, None]
     grey = (image @ _LUMA)[:, :, None]
     return alpha * image + (1 - alpha) * 0.8 * grey, layer
 
 
-def dusk(image: Any, alphas: Any) -> tuple[Any, int]:
+def dusk(image: Any, alphas: Any, _: Any) -> tuple[Any, int]:
     """Paint the uppermost layer with an evening sky, keeping half of its shading; return picture and number."""
     layer = top_layer(alphas)
     alpha = alphas[:, :, layer, None]
@@ -134,9 +141,10 @@ def main(arguments: list[str] | None = None) -> int:
         image = load(photo, options.longer_side or None)
         layers = fastsoft.segment(image, n_layers=options.layers, keep_stages=True, **chosen)
         assert layers.stages is not None
-        edited, layer = EDITS[options.edit](image, layers.alphas)
+        features = layers.stages["features"].values
+        edited, layer = EDITS[options.edit](image, layers.alphas, features)
         target = options.output / f"{photo.stem}.jpg"
-        picture = sheet(layers, layers.stages["features"].values, edited)
+        picture = sheet(layers, features, edited)
         quality = write_jpeg(target, picture, 1000 * options.kilobytes)
         print(
             f"{k + 1}/{len(options.photos)} {target.name}: {image.shape[1]}x{image.shape[0]}, {options.edit} of layer "

@@ -259,6 +259,13 @@ def test_table_compares_on_common_images():
     assert "| human regions | 0.6500 |  |" in lines
 
 
+def test_systems_stand_in_one_order():
+    runs = one_run({"bsds_a": [0.5]})
+    lines = quality.table("regions", dict.fromkeys(("human regions", "lowlevel", "embedded"), runs))
+    rows = [line.split(" | ")[0] for line in lines if line.startswith("| ")]
+    assert rows == ["| system", "| ---", "| embedded", "| lowlevel", "| human regions"]
+
+
 def test_table_has_a_column_for_every_source():
     runs = one_run({"bsds_a": [0.5], "bsds_b": [0.7], "coco_a": [0.9], "coco_b": None})
     assert "| lowlevel | 0.7000 | 0.6000 | 0.9000 |" in quality.table("auc", {"lowlevel": runs})
