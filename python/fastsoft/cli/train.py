@@ -71,6 +71,7 @@ def add_parser(commands: Any) -> None:
     features.add_argument("-q", "--quiet", action="store_true", help="no progress, only errors")
     features.set_defaults(run=_train_features)
     _add_colors(kinds)
+    _add_matting(kinds)
 
 
 def _add_colors(kinds: Any) -> None:
@@ -118,6 +119,92 @@ def _add_colors(kinds: Any) -> None:
     colors.set_defaults(run=_train_colors)
 
 
+def _add_matting(kinds: Any) -> None:
+    matting: argparse.ArgumentParser = kinds.add_parser(
+        "matting",
+        help="the network that finds alphas from a photograph and a trimap",
+        description="Train the network that finds alphas from a photograph and a trimap, on foregrounds of known alpha "
+        "and drawn ones that are composed over photographs. A run that was interrupted goes on where it stopped when "
+        "the command is given again.",
+        allow_abbrev=False,
+    )
+    matting.add_argument("foregrounds", metavar="FOREGROUNDS", help="folder that holds image/ and alpha/")
+    matting.add_argument(
+        "backgrounds", nargs="+", metavar="BACKGROUNDS", help="folder of photographs, or with images/ of them"
+    )
+    matting.add_argument("-o", "--output", required=True, metavar="DIR", help="folder for weights and checkpoints")
+    matting.add_argument("--initial", metavar="FILE", help="weights to start from: .safetensors, encoder or whole")
+    matting.add_argument("--encoder", default="mobilenet_v2", metavar="NAME", help="(default: %(default)s)")
+    matting.add_argument(
+        "--closed-form-channel",
+        dest="closed_form",
+        action="store_true",
+        help="the network corrects the alpha of closed-form matting",
+    )
+    for option, name, low, default, what in (
+        ("--steps", "steps", 1, 100_000, "updates of the weights"),
+        ("--batch", "batch", 1, 4, "crops per update"),
+        ("--crop", "crop", 32, 256, "pixels along a side of a crop, a multiple of 32"),
+        ("--dilation", "dilation", 1, 24, "most pixels by which trimaps reach beyond mixed pixels"),
+    ):
+        matting.add_argument(
+            option, dest=name, type=at_least(low), default=default, metavar="N", help=f"{what} (default: %(default)s)"
+        )
+    for option, name, value, what in (
+        ("--rate", "learning_rate", 5e-4, "learning rate of the decoder"),
+        ("--rate-encoder", "learning_rate_encoder", 1e-4, "learning rate of the encoder"),
+        ("--weight-decay", "weight_decay", 1e-4, "weight decay"),
+        ("--weight-decay-norm", "weight_decay_norm", 1e-4, "weight decay of batch norm"),
+        ("--average", "average", 0.999, "share that the running mean of the weights keeps, 0: none"),
+        ("--zoom-low", "zoom_low", 0.7, "a pixel of a crop is at least so many of the foreground's"),
+        ("--zoom-high", "zoom_high", 2.0, "a pixel of a crop is at most so many of the foreground's"),
+    ):
+        matting.add_argument(
+            option, dest=name, type=float, default=value, metavar="R", help=f"{what} (default: %(default)s)"
+        )
+    chances = matting.add_argument_group("probabilities of a crop; 0 switches off")
+    for name, (share, what) in {
+        "procedural": (0.5, "drawn foreground instead of one of the folder"),
+        "combine": (0.2, "two foregrounds, one over the other"),
+        "center": (0.8, "centre on a mixed pixel, not on any that is not transparent"),
+        "rotate": (0.5, "turn"),
+        "flip": (0.5, "mirror"),
+        "gamma": (0.3, "change alpha by a power"),
+        "recolor": (0.3, "mix the foreground with a random colour (CA)"),
+        "negative": (0.1, "invert the foreground's colours"),
+        "permute": (0.2, "permute the foreground's channels"),
+        "jitter": (0.5, "change brightness, contrast and saturation"),
+        "match": (0.3, "shift the background's colours towards the foreground's"),
+        "blur": (0.2, "blur foreground and background, not alpha"),
+        "resample": (0.2, "resize foreground and background and back"),
+        "background_blur": (0.5, "blur the background"),
+        "defocus": (0.15, "blur foreground and alpha"),
+        "motion": (0.05, "blur foreground and alpha along a line"),
+        "noise": (0.4, "add noise"),
+        "jpeg": (0.3, "compress"),
+        "wide": (0.3, "trimap that reaches up to twice as far"),
+        "rough": (0.5, "trimap that reaches differently far over the crop"),
+    }.items():
+        chances.add_argument(
+            f"--{name.replace('_', '-')}", type=float, default=share, metavar="P", help=f"{what} (default: %(default)s)"
+        )
+    for option, name, action, what in (
+        ("--recolor-channels", "recolor_channels", "store_true", "CA with a weight for every channel"),
+        ("--no-estimate", "estimate", "store_false", "pictures hold the foreground's colours alone: use them as found"),
+        ("--no-refine", "refine", "store_false", "without refinement of the foreground's colours (RF)"),
+        ("--no-forgive", "forgive", "store_false", "predictions beyond 0 and 1 cost something everywhere"),
+        ("--no-fractional", "fractional", "store_false", "coarse levels of the loss see unknown pixels only"),
+        ("--bfloat16", "bfloat16", "store_true", "convolve in bfloat16, where the processor can"),
+    ):
+        matting.add_argument(option, dest=name, action=action, help=what)
+    matting.add_argument("--keep-every", type=at_least(1), metavar="N", help="also keep the weights of every N updates")
+    matting.add_argument("--threads", type=at_least(1), metavar="N", help="threads (default: all processors)")
+    matting.add_argument("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
+    matting.add_argument("--seed", type=at_least(0), default=0, metavar="N", help="seed (default: 0)")
+    matting.add_argument("-q", "--quiet", action="store_true", help="no progress, only errors")
+    matting.set_defaults(run=_train_matting)
+
+
 def _train_features(arguments: argparse.Namespace) -> int:
     def prepare() -> tuple[int, Train]:
         from fastsoft.semantic.training import FeatureTraining, RegionFolder, train_features
@@ -141,6 +228,21 @@ def _train_colors(arguments: argparse.Namespace) -> int:
         return settings.steps, partial(train_colors, data, settings)
 
     return _train(arguments, prepare, "colors")
+
+
+def _train_matting(arguments: argparse.Namespace) -> int:
+    def prepare() -> tuple[int, Train]:
+        from fastsoft.matting.composition import CompositionData, CompositionSettings
+        from fastsoft.matting.training import MattingTraining, train_matting
+
+        composition = CompositionSettings(**{f.name: getattr(arguments, f.name) for f in fields(CompositionSettings)})
+        own = {f.name: getattr(arguments, f.name) for f in fields(MattingTraining) if f.name != "composition"}
+        settings = MattingTraining(**own, composition=composition)
+        data = CompositionData(arguments.foregrounds, arguments.backgrounds)
+        use_threads(arguments.threads)
+        return settings.steps, partial(train_matting, data, settings)
+
+    return _train(arguments, prepare, "matting")
 
 
 def _train(arguments: argparse.Namespace, prepare: Callable[[], tuple[int, Train]], name: str) -> int:
