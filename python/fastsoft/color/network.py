@@ -20,6 +20,7 @@ from fastsoft._files import atomic_file
 from fastsoft.color.network_tiles import Window, over_tiles, windows
 from fastsoft.color.palette import MIN_COLORS
 from fastsoft.color.processing import normalize_alphas
+from fastsoft.networks import fill
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -275,27 +276,6 @@ def _add_repeats(out: Any, found: Any) -> None:
     for start in range(0, len(found), len(out)):
         part = found[start : start + len(out)]
         out[: len(part)] += part
-
-
-def fill(network: nn.Module, arrays: Mapping[str, NDArray[Any]], name: str) -> None:
-    """Load weights by name; every one must be there, none may be left over, and all shapes must fit.
-
-    Raises
-    ------
-    ValueError
-        That says which does not; `name` says where the weights come from.
-    """
-    own = network.state_dict()
-    odd = sorted(set(own) ^ set(arrays))
-    if odd:
-        what = "no" if odd[0] in own else "an unknown"
-        raise ValueError(f"weights {name} must be those of {type(network).__name__}, got {what} {odd[0]}")
-    state = {}
-    for key, value in arrays.items():
-        if own[key].shape != value.shape:
-            raise ValueError(f"weights {name}: {key} must have shape {tuple(own[key].shape)}, got {value.shape}")
-        state[key] = torch.from_numpy(np.array(value)).to(own[key].dtype)
-    network.load_state_dict(state)
 
 
 def save_published(

@@ -35,9 +35,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fastsoft._files import atomic_file
-from fastsoft.color.network import fill
 from fastsoft.color.network_tiles import Window, over_tiles, windows
 from fastsoft.color.palette import MIN_COLORS
+from fastsoft.networks import fill
 from fastsoft.ops.unmixing import LEAST_SCALE, unmix_alphas, unmix_colors
 
 if TYPE_CHECKING:

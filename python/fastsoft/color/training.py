@@ -18,7 +18,6 @@ import torch
 from torch import Tensor
 
 from fastsoft._checks import check_int, check_number
-from fastsoft.color.network import fill
 from fastsoft.color.network_layers import (
     CHANNELS,
     MAX_COLORS,
@@ -29,6 +28,7 @@ from fastsoft.color.network_layers import (
 )
 from fastsoft.color.palette import MIN_COLORS, sample_pixels
 from fastsoft.image import read_image
+from fastsoft.networks import fill
 from fastsoft.ops.kmeans import kmeans
 from fastsoft.training import run_training
 from fastsoft.weights import read_weights

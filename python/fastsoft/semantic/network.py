@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fastsoft.networks import IMAGENET_DEVIATION, IMAGENET_MEAN, MobileNetV2, SameConv2d
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -22,84 +24,18 @@ if TYPE_CHECKING:
 
 __all__ = ["BACKBONES", "HypercolumnNetwork", "MobileNetV2DeepLab", "ResNet101DeepLab"]
 
-# Mean and deviation of the colours of ImageNet, as networks trained on it expect.
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
-
 # Channels of the compressed levels, of the layer between, and of the feature [paper].
 LEVEL_CHANNELS = (4, 124, 128, 256, 512)
 HIDDEN_CHANNELS = 512
 FEATURE_CHANNELS = 128
 
 
-class SameConv2d(nn.Conv2d):
-    """Convolution with bias, padded as TensorFlow's "SAME", with an optional ReLU limited to 6.
-
-    For an even size and stride 2 that pads behind only; symmetric padding would shift what the pretrained weights
-    see by a pixel per stage.
-    """
-
-    def __init__(
-        self,
-        n_in: int,
-        n_out: int,
-        size: int,
-        *,
-        stride: int = 1,
-        dilation: int = 1,
-        groups: int = 1,
-        relu: bool = True,
-    ) -> None:
-        super().__init__(n_in, n_out, size, stride=stride, dilation=dilation, groups=groups)
-        self.relu = relu
-
-    def forward(self, x: Tensor) -> Tensor:
-        reach = (self.kernel_size[0] - 1) * self.dilation[0]
-        stride = self.stride[0]
-        if reach > 0:
-            rows, cols = (max((-(-n // stride) - 1) * stride + reach + 1 - n, 0) for n in x.shape[2:])
-            x = F.pad(x, (cols // 2, cols - cols // 2, rows // 2, rows - rows // 2))
-        x = super().forward(x)
-        return F.relu6(x) if self.relu else x
-
-
-class InvertedResidual(nn.Module):
-    """Block of MobileNetV2: expansion, depthwise convolution, projection; batch norm folded in."""
-
-    def __init__(self, n_in: int, n_out: int, *, expansion: int, stride: int, dilation: int) -> None:
-        super().__init__()
-        hidden = n_in * expansion
-        layers: list[nn.Module] = []
-        if expansion > 1:
-            layers.append(nn.Sequential(SameConv2d(n_in, hidden, 1)))
-        layers.append(nn.Sequential(SameConv2d(hidden, hidden, 3, stride=stride, dilation=dilation, groups=hidden)))
-        layers.append(SameConv2d(hidden, n_out, 1, relu=False))
-        self.conv = nn.Sequential(*layers)
-        self.shortcut = stride == 1 and n_in == n_out
-
-    def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.conv(x)
-        return x + y if self.shortcut else y
-
-
-class MobileNetV2DeepLab(nn.Module):
+class MobileNetV2DeepLab(MobileNetV2):
     """MobileNetV2 1.0 with DeepLab's dilation (output stride 16) and its context module.
 
-    Sandler et al., CVPR 2018, :doi:`10.1109/CVPR.2018.00474`; Chen et al., 2017, arXiv:1706.05587. Keys of the state
-    are those of the usual numbering of MobileNetV2.
+    Chen et al., 2017, arXiv:1706.05587.
     """
 
-    # Expansion, channels, blocks, stride of the first, dilation of all but the first of the last two groups.
-    _GROUPS = (
-        (1, 16, 1, 1),
-        (6, 24, 2, 2),
-        (6, 32, 3, 2),
-        (6, 64, 4, 2),
-        (6, 96, 3, 1),
-        (6, 160, 3, 2),
-        (6, 320, 1, 1),
-    )
-    _DILATED = 14  # the block whose stride of 2 becomes dilation of what follows
     _TAPS = (3, 6, 13, 17)
 
     # Of the levels that `forward` returns; the first is the picture.
@@ -110,17 +46,7 @@ class MobileNetV2DeepLab(nn.Module):
     _SCALES = (1.0, 7.0, 6.3, 4.0, 1.5)
 
     def __init__(self) -> None:
-        super().__init__()
-        blocks: list[nn.Module] = [nn.Sequential(SameConv2d(3, 32, 3, stride=2))]
-        n_in = 32
-        for expansion, n_out, count, first_stride in self._GROUPS:
-            for index in range(count):
-                k = len(blocks)
-                stride = first_stride if index == 0 and k != self._DILATED else 1
-                dilation = 2 if k > self._DILATED else 1
-                blocks.append(InvertedResidual(n_in, n_out, expansion=expansion, stride=stride, dilation=dilation))
-                n_in = n_out
-        self.features = nn.ModuleList(blocks)
+        super().__init__(dilated=14)
         self.aspp = nn.ModuleDict(
             {"0": SameConv2d(320, 256, 1), "pool": SameConv2d(320, 256, 1), "project": SameConv2d(512, 256, 1)}
         )

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from fastsoft.networks import IMAGENET_DEVIATION, IMAGENET_MEAN
 from fastsoft.semantic.features import resize
-from fastsoft.semantic.network import IMAGENET_DEVIATION, IMAGENET_MEAN, HypercolumnNetwork
+from fastsoft.semantic.network import HypercolumnNetwork
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
