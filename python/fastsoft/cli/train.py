@@ -192,6 +192,7 @@ def _add_matting(kinds: Any) -> None:
         ("--recolor-channels", "recolor_channels", "store_true", "CA with a weight for every channel"),
         ("--no-estimate", "estimate", "store_false", "pictures hold the foreground's colours alone: use them as found"),
         ("--no-refine", "refine", "store_false", "without refinement of the foreground's colours (RF)"),
+        ("--no-hard-edges", "hard_edges", "store_false", "edges without a mixed pixel stay known in trimaps"),
         ("--no-forgive", "forgive", "store_false", "predictions beyond 0 and 1 cost something everywhere"),
         ("--no-fractional", "fractional", "store_false", "coarse levels of the loss see unknown pixels only"),
         ("--bfloat16", "bfloat16", "store_true", "convolve in bfloat16, where the processor can"),

@@ -2,8 +2,8 @@
 """What is done at random to foregrounds, backgrounds and photographs that train matting, and trimaps made from alphas.
 
 Recolouring of the foreground is the paper's colour augmentation (R. Wang, J. Xie, J. Han, D. Qi, "Improving Deep Image
-Matting via Local Smoothness Assumption", ICME 2022, arXiv:2112.13809); the others are in the authors' program or are our
-own.
+Matting via Local Smoothness Assumption", ICME 2022, arXiv:2112.13809); the others are in the authors' program or are
+our own.
 All arrays are float32, colours in [0, 1]; everything random comes from the generator given.
 """
 
@@ -15,21 +15,20 @@ from typing import Any
 import numpy as np
 
 from fastsoft.matting.procedural import smooth_noise
+from fastsoft.matting.trimap import BACKGROUND, FOREGROUND, UNKNOWN
+from fastsoft.ops.distance_transform import distance_transform
 
 __all__ = [
     "alpha_gamma",
     "augment_color",
     "compose",
     "defocus",
-    "distance_to_mixed",
     "jitter",
     "match_background",
     "motion_blur",
     "overlay",
     "synthesize_trimap",
 ]
-
-UNKNOWN = 128
 
 
 def compose(color: Any, background: Any, alpha: Any) -> Any:
@@ -154,37 +153,27 @@ def compress(image: Any, quality: int) -> Any:
         return np.asarray(picture).astype(np.float32) / np.float32(255)
 
 
-def distance_to_mixed(alpha: Any) -> Any:
-    """Return the distance (H, W) of each pixel to the nearest one that is mixed, infinite if there is none.
-
-    Mixed are pixels between 0 and 1, and opaque ones with a transparent neighbour.
-    """
-    from scipy.ndimage import distance_transform_edt
-
-    mixed = (alpha > 0) & (alpha < 1)
-    opaque, clear = alpha >= 1, alpha <= 0
-    mixed[1:] |= opaque[1:] & clear[:-1]
-    mixed[:-1] |= opaque[:-1] & clear[1:]
-    mixed[:, 1:] |= opaque[:, 1:] & clear[:, :-1]
-    mixed[:, :-1] |= opaque[:, :-1] & clear[:, 1:]
-    if not mixed.any():
-        return np.full(alpha.shape, np.inf, dtype=np.float32)
-    return distance_transform_edt(~mixed).astype(np.float32)
-
-
 def synthesize_trimap(
-    alpha: Any, outer: float, inner: float, *, rough: float = 0.0, rng: np.random.Generator | None = None
+    alpha: Any,
+    outer: float,
+    inner: float,
+    *,
+    hard_edges: bool = True,
+    rough: float = 0.0,
+    rng: np.random.Generator | None = None,
 ) -> Any:
-    """Make a trimap from an alpha.
+    """Make a trimap from an alpha, as `fastsoft.trimap_from_alpha` does, if wanted of varying width.
 
     Parameters
     ----------
-    alpha : ndarray, shape (H, W)
+    alpha : ndarray, shape (H, W), float32
         In [0, 1].
     outer, inner : float
-        Transparent and opaque pixels up to these distances from mixed ones (`distance_to_mixed`) are unknown.
-    rough : float
-        Share by which the two vary smoothly over the image, as where people draw trimaps.
+        Width of the unknown band in pixels, on the transparent and on the opaque side.
+    hard_edges : bool, default True
+        Whether edges without a pixel between 0 and 1 also get a band.
+    rough : float, default 0
+        Share by which the widths vary smoothly over the image, as where people draw trimaps.
     rng : numpy.random.Generator, optional
         Of the variation.
 
@@ -193,14 +182,20 @@ def synthesize_trimap(
     ndarray, shape (H, W), uint8
         0 background, 128 unknown, 255 foreground.
     """
-    distance = distance_to_mixed(alpha)
+    clear, opaque = alpha <= 0, alpha >= 1
+    if hard_edges:
+        outside, inside = distance_transform(~clear), distance_transform(~opaque)
+    else:
+        outside = inside = distance_transform(~(clear | opaque))
     if rough > 0:
-        assert rng is not None
+        if rng is None:
+            raise ValueError("rng must be a generator where rough is above 0, got None")
         size = max(alpha.shape)
         noise = smooth_noise(size, max(2, size // 32), rng)[: alpha.shape[0], : alpha.shape[1]]
         # Distance 0 stays 0: what is mixed is unknown anyhow.
-        distance = distance * np.exp(np.float32(rough) * (2 * noise - 1))
-    opaque = alpha >= 1
-    trimap = np.where(opaque, 255, 0).astype(np.uint8)
-    trimap[(distance <= np.where(opaque, inner, outer)) | ((alpha > 0) & (alpha < 1))] = UNKNOWN
+        factor = np.exp(rough * (2.0 * noise - 1.0))
+        outside, inside = outside * factor, inside * factor
+    trimap = np.full(alpha.shape, UNKNOWN, dtype=np.uint8)
+    trimap[clear & (outside > outer)] = BACKGROUND
+    trimap[opaque & (inside > inner)] = FOREGROUND
     return trimap

@@ -17,7 +17,6 @@ import numpy as np
 from fastsoft._checks import check_int, check_number
 from fastsoft.image import read_image
 from fastsoft.matting.augmentation import (
-    UNKNOWN,
     add_noise,
     alpha_gamma,
     augment_color,
@@ -33,6 +32,7 @@ from fastsoft.matting.augmentation import (
     synthesize_trimap,
 )
 from fastsoft.matting.procedural import KINDS, draw_foreground
+from fastsoft.matting.trimap import UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -99,6 +99,8 @@ class CompositionSettings:
         Probability of reaching up to twice as far.
     rough : float
         Probability that the reach varies over the image.
+    hard_edges : bool
+        Whether edges without a mixed pixel are unknown, too; in the authors' program they are not.
     """
 
     crop: int = 256
@@ -128,6 +130,7 @@ class CompositionSettings:
     dilation: int = 24
     wide: float = 0.3
     rough: float = 0.5
+    hard_edges: bool = True
 
     def __post_init__(self) -> None:
         check_int(self.crop, "crop", low=32)
@@ -284,7 +287,9 @@ class CompositionData:
         rough = 0.5 if rng.random() < settings.rough else 0.0
         seed = int(rng.integers(2**62))
         while True:
-            trimap = synthesize_trimap(alpha, outer, inner, rough=rough, rng=np.random.default_rng(seed))
+            trimap = synthesize_trimap(
+                alpha, outer, inner, hard_edges=settings.hard_edges, rough=rough, rng=np.random.default_rng(seed)
+            )
             if max(outer, inner) < 2 or (trimap == UNKNOWN).mean() <= MOST_UNKNOWN:
                 return trimap
             outer, inner = outer / 2, inner / 2

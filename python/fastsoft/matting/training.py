@@ -18,9 +18,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fastsoft._checks import check_choice, check_int, check_number
-from fastsoft.matting.augmentation import UNKNOWN
 from fastsoft.matting.composition import CompositionData, CompositionSettings
 from fastsoft.matting.network import ENCODERS, MattingNetwork, save_network
+from fastsoft.matting.trimap import UNKNOWN
 from fastsoft.networks import fill
 from fastsoft.training import run_training
 from fastsoft.weights import read_weights
