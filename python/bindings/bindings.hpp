@@ -16,6 +16,7 @@ void bind_parallel(pybind11::module_& module);
 void bind_pcg(pybind11::module_& module);
 void bind_principal_components(pybind11::module_& module);
 void bind_project_colors(pybind11::module_& module);
+void bind_refine_foreground(pybind11::module_& module);
 void bind_relax(pybind11::module_& module);
 void bind_slic(pybind11::module_& module);
 void bind_superpixel_graph(pybind11::module_& module);

@@ -35,6 +35,7 @@ PYBIND11_MODULE(FASTSOFT_MODULE_NAME, module) {
     bind_pcg(module);
     bind_principal_components(module);
     bind_project_colors(module);
+    bind_refine_foreground(module);
     bind_relax(module);
     bind_slic(module);
     bind_superpixel_graph(module);
