@@ -2,7 +2,7 @@
 #pragma once
 
 #include <cstddef>
-#include <vector>
+#include <memory>
 
 namespace fastsoft::detail {
 
@@ -22,14 +22,15 @@ public:
         reset(n_planes, n_rows, n_cols);
     }
 
-    // Memory of larger grids is kept.
+    // Memory of larger grids is kept; what it holds is unspecified.
     void reset(std::ptrdiff_t n_planes, std::ptrdiff_t n_rows, std::ptrdiff_t n_cols) {
         n_rows_ = n_rows;
         n_cols_ = n_cols;
         pitch_ = (n_cols + 1) / 2 + 2 * kMargin;
         const auto size = static_cast<std::size_t>(n_planes * n_rows * 2 * pitch_);
-        if (values_.size() < size) {
-            values_.resize(size);
+        if (capacity_ < size) {
+            values_ = std::make_unique_for_overwrite<T[]>(size);
+            capacity_ = size;
         }
     }
 
@@ -38,10 +39,10 @@ public:
     std::ptrdiff_t count(std::ptrdiff_t s) const { return (n_cols_ + 1 - s) / 2; }
 
     T* half(std::ptrdiff_t plane, std::ptrdiff_t row, std::ptrdiff_t s) {
-        return values_.data() + ((plane * n_rows_ + row) * 2 + s) * pitch_ + kMargin;
+        return values_.get() + ((plane * n_rows_ + row) * 2 + s) * pitch_ + kMargin;
     }
     const T* half(std::ptrdiff_t plane, std::ptrdiff_t row, std::ptrdiff_t s) const {
-        return values_.data() + ((plane * n_rows_ + row) * 2 + s) * pitch_ + kMargin;
+        return values_.get() + ((plane * n_rows_ + row) * 2 + s) * pitch_ + kMargin;
     }
     T& at(std::ptrdiff_t plane, std::ptrdiff_t row, std::ptrdiff_t col) { return half(plane, row, col & 1)[col >> 1]; }
     const T& at(std::ptrdiff_t plane, std::ptrdiff_t row, std::ptrdiff_t col) const {
@@ -80,7 +81,8 @@ private:
     std::ptrdiff_t n_rows_ = 0;
     std::ptrdiff_t n_cols_ = 0;
     std::ptrdiff_t pitch_ = 0;
-    std::vector<T> values_;
+    std::size_t capacity_ = 0;
+    std::unique_ptr<T[]> values_;
 };
 
 }  // namespace fastsoft::detail
