@@ -7,6 +7,7 @@
 namespace fastsoft::bindings {
 
 void bind_distance_transform(pybind11::module_& module);
+void bind_estimate_foreground(pybind11::module_& module);
 void bind_graph_laplacian(pybind11::module_& module);
 void bind_guided_filter(pybind11::module_& module);
 void bind_image_gradient(pybind11::module_& module);
@@ -18,6 +19,7 @@ void bind_parallel(pybind11::module_& module);
 void bind_pcg(pybind11::module_& module);
 void bind_principal_components(pybind11::module_& module);
 void bind_project_colors(pybind11::module_& module);
+void bind_refine_foreground(pybind11::module_& module);
 void bind_relax(pybind11::module_& module);
 void bind_slic(pybind11::module_& module);
 void bind_superpixel_graph(pybind11::module_& module);

@@ -26,6 +26,7 @@ PYBIND11_MODULE(FASTSOFT_MODULE_NAME, module) {
 
     using namespace fastsoft::bindings;
     bind_distance_transform(module);
+    bind_estimate_foreground(module);
     bind_graph_laplacian(module);
     bind_guided_filter(module);
     bind_image_gradient(module);
@@ -37,6 +38,7 @@ PYBIND11_MODULE(FASTSOFT_MODULE_NAME, module) {
     bind_pcg(module);
     bind_principal_components(module);
     bind_project_colors(module);
+    bind_refine_foreground(module);
     bind_relax(module);
     bind_slic(module);
     bind_superpixel_graph(module);

@@ -47,6 +47,7 @@ _LAZY = {
     "project_colors": "ops.project_colors",
     "read_image": "image",
     "recolor": "color",
+    "refine_foreground": "ops.refine_foreground",
     "region_means": "ops.superpixel_graph",
     "relax_segments": "ops.relax",
     "save_layers": "layers",
@@ -96,6 +97,7 @@ if TYPE_CHECKING:
     from fastsoft.ops.pcg import PcgResult, pcg
     from fastsoft.ops.principal_components import PcaResult, principal_components
     from fastsoft.ops.project_colors import project_colors
+    from fastsoft.ops.refine_foreground import refine_foreground
     from fastsoft.ops.relax import RelaxResult, relax_segments
     from fastsoft.ops.slic import slic
     from fastsoft.ops.solver_info import SolverInfo

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT
+#include "array_arg.hpp"
+#include "bindings.hpp"
+#include "fastsoft/estimate_foreground.hpp"
+
+namespace fastsoft::bindings {
+namespace {
+
+template <class T>
+View<T, 4> optional_view(const py::object& array, const char* name) {
+    return array.is_none() ? View<T, 4>() : view<T, 4>(array.cast<py::array>(), name);
+}
+
+}  // namespace
+
+void bind_estimate_foreground(py::module_& module) {
+    module.def(
+        "multilevel_foreground",
+        [](const py::array& image, const py::array& alphas, const py::array& foregrounds, const py::object& backgrounds,
+           double regularization, double gradient_weight, int small_size, int n_small_iterations,
+           int n_large_iterations, bool sequential, py::object progress) {
+            return dispatch_float(image, "image", [&](auto zero) {
+                using T = decltype(zero);
+                const auto image_view = view<const T, 3>(image, "image");
+                const auto alphas_view = view<const T, 3>(alphas, "alphas");
+                const auto foregrounds_view = view<T, 4>(foregrounds, "foregrounds");
+                const auto backgrounds_view = optional_view<T>(backgrounds, "backgrounds");
+                const MultilevelParams params{
+                    regularization,     gradient_weight,    small_size,
+                    n_small_iterations, n_large_iterations, sequential ? ForegroundOrder::sequential
+                                                                       : ForegroundOrder::red_black};
+                PyMonitor monitor(std::move(progress));
+                const py::gil_scoped_release release;
+                return static_cast<int>(multilevel_foreground<T>(image_view, alphas_view, foregrounds_view,
+                                                                 backgrounds_view, params, monitor));
+            });
+        },
+        py::arg("image"), py::arg("alphas"), py::arg("foregrounds"), py::arg("backgrounds"), py::arg("regularization"),
+        py::arg("gradient_weight"), py::arg("small_size"), py::arg("n_small_iterations"), py::arg("n_large_iterations"),
+        py::arg("sequential"), py::arg("progress"));
+    module.def(
+        "blur_fusion",
+        [](const py::array& image, const py::array& alphas, const py::array& foregrounds, const py::object& backgrounds,
+           std::ptrdiff_t first_size, std::ptrdiff_t second_size, py::object progress) {
+            return dispatch_float(image, "image", [&](auto zero) {
+                using T = decltype(zero);
+                const auto image_view = view<const T, 3>(image, "image");
+                const auto alphas_view = view<const T, 3>(alphas, "alphas");
+                const auto foregrounds_view = view<T, 4>(foregrounds, "foregrounds");
+                const auto backgrounds_view = optional_view<T>(backgrounds, "backgrounds");
+                const BlurFusionParams params{first_size, second_size};
+                PyMonitor monitor(std::move(progress));
+                const py::gil_scoped_release release;
+                return static_cast<int>(
+                    blur_fusion<T>(image_view, alphas_view, foregrounds_view, backgrounds_view, params, monitor));
+            });
+        },
+        py::arg("image"), py::arg("alphas"), py::arg("foregrounds"), py::arg("backgrounds"), py::arg("first_size"),
+        py::arg("second_size"), py::arg("progress"));
+}
+
+}  // namespace fastsoft::bindings

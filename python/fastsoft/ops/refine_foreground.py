@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: MIT
+"""Colours for the transparent side of a foreground, by multi-scale smoothing that keeps what alpha vouches for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastsoft._checks import as_float_array, check_choice, check_finite, check_image, check_int, check_number
+from fastsoft._native import cpu
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["check_alpha_of", "refine_foreground"]
+
+
+def refine_foreground(
+    foreground: Any,
+    alpha: Any,
+    *,
+    order: str = "red_black",
+    kappa: float = 1.0,
+    n_scales: int = 6,
+    iterations: int = 20,
+    progress: Callable[[float], None] | None = None,
+) -> Any:
+    r"""Replace colours of a foreground that its alpha does not vouch for by smooth continuations of those it does.
+
+    The foregrounds of matting data have arbitrary colours where they are transparent, which show as a fringe when the
+    foreground is resized, blurred or composited. This is the re-estimation of foregrounds, RF, of [1]_ (Algorithm 2). The
+    input is a foreground with its alpha, not a photograph: for a photograph, `estimate_foreground` first separates
+    foreground and background.
+
+    Parameters
+    ----------
+    foreground : ndarray, shape (H, W, 3), float32 or float64
+        Colours, not premultiplied, in [0, 1].
+    alpha : ndarray, shape (H, W), dtype of `foreground`
+        Opacity in [0, 1].
+    order : {"red_black", "jacobi"}, optional
+        In which order pixels are updated. ``"red_black"`` takes the two colours of a chequerboard in turn, which
+        converges about twice as fast as ``"jacobi"``, the order of the authors' program: all pixels from the state before.
+        In float64 and with the other arguments at their defaults, ``"jacobi"`` is their result before it is stored.
+    kappa : float, optional
+        Weight of smoothness against fidelity. 1 in the paper.
+    n_scales : int, optional
+        Number of levels, each of half the size of the next. 6 in the paper. Levels are at least one pixel.
+    iterations : int, optional
+        Updates of every pixel at full resolution; every coarser level does twice as many. 20 in the paper.
+    progress : callable, optional
+        Called with the fraction done; an exception raised in it ends the operation.
+
+    Returns
+    -------
+    ndarray, shape (H, W, 3), dtype of `foreground`
+        Colours in [0, 1], not premultiplied. In every channel between the smallest and the largest of `foreground`, to
+        roundings.
+
+    Raises
+    ------
+    TypeError
+        If an array has another dtype.
+    ValueError
+        If shapes do not fit, or values are out of range or not finite.
+
+    Notes
+    -----
+    Per channel the updates decrease, with alpha :math:`a` and the four neighbours of each pixel,
+
+    .. math:: \frac12 \sum_i \Big( a_i^2 (F'_i - F_i)^2 + \kappa (1 - a_i)^2 \sum_j (F'_i - F'_j)^2 \Big).
+
+    A pixel keeps its colour if it and its neighbours are opaque. An opaque pixel beside a transparent one is drawn
+    towards it, as strongly as the paper has it. Authors' files hold the colours cut off to 8 bits:
+    ``(255 * result).astype(numpy.uint8)``.
+
+    Time is that of about 40 passes over the pixels that are not opaque, memory 10 numbers per pixel (13 with
+    ``"jacobi"``). Same bits for any number of threads.
+
+    References
+    ----------
+    .. [1] R. Wang, J. Xie, J. Han, D. Qi, "Improving Deep Image Matting via Local Smoothness Assumption", IEEE
+       International Conference on Multimedia and Expo, 2022. arXiv:2112.13809
+
+    Examples
+    --------
+    The transparent half of a red foreground is green, and takes the colour of the opaque half:
+
+    >>> import numpy as np
+    >>> import fastsoft
+    >>> foreground = np.zeros((8, 8, 3))
+    >>> foreground[:, :4, 0] = 1.0
+    >>> foreground[:, 4:, 1] = 1.0
+    >>> alpha = np.zeros((8, 8))
+    >>> alpha[:, :4] = 1.0
+    >>> fastsoft.refine_foreground(foreground, alpha, iterations=200).round(3)[0, 7].tolist()
+    [1.0, 0.0, 0.0]
+    """
+    foreground = check_image(foreground, "foreground")
+    alpha = check_alpha_of(foreground, alpha, "foreground", ("H", "W"))
+    check_choice(order, "order", ("red_black", "jacobi"))
+    # Beyond these bounds float32 loses one of the two terms altogether.
+    kappa = check_number(kappa, "kappa", low=1e-6, high=1e6)
+    n_scales = check_int(n_scales, "n_scales", low=1, high=16)
+    iterations = check_int(iterations, "iterations", low=1, high=10000)
+    out = np.empty(foreground.shape, dtype=foreground.dtype)
+    cpu.refine_foreground(foreground, alpha, out, kappa, n_scales, iterations, order == "jacobi", progress)
+    return out
+
+
+def check_alpha_of(image: Any, value: Any, of: str, *layouts: tuple[str, ...]) -> Any:
+    """Check alphas for an image: float array of its size and dtype, finite, within [0, 1]."""
+    alpha = as_float_array(value, "alpha")
+    height, width = image.shape[:2]
+    fits = any(alpha.ndim == len(layout) for layout in layouts) and alpha.shape[:2] == (height, width)
+    if not fits or 0 in alpha.shape:
+        wanted = " or ".join(f"({', '.join([str(height), str(width), *layout[2:]])})" for layout in layouts)
+        raise ValueError(f"alpha must have shape {wanted} as {of} has, got {alpha.shape}")
+    if alpha.dtype != image.dtype:
+        raise TypeError(f"alpha must have the dtype of {of}, {image.dtype}, got {alpha.dtype}")
+    check_finite(alpha, "alpha")
+    low, high = float(alpha.min()), float(alpha.max())
+    if low < 0.0 or high > 1.0:
+        raise ValueError(f"alpha must lie in [0, 1], got values in [{low:g}, {high:g}]")
+    return alpha
