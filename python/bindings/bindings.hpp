@@ -6,11 +6,13 @@
 // One function per operation, each in its own bind_<op>.cpp; module.cpp calls them all.
 namespace fastsoft::bindings {
 
+void bind_distance_transform(pybind11::module_& module);
 void bind_graph_laplacian(pybind11::module_& module);
 void bind_guided_filter(pybind11::module_& module);
 void bind_image_gradient(pybind11::module_& module);
 void bind_kmeans(pybind11::module_& module);
 void bind_lanczos(pybind11::module_& module);
+void bind_matting_errors(pybind11::module_& module);
 void bind_matting_laplacian(pybind11::module_& module);
 void bind_parallel(pybind11::module_& module);
 void bind_pcg(pybind11::module_& module);

@@ -25,11 +25,13 @@ PYBIND11_MODULE(FASTSOFT_MODULE_NAME, module) {
     });
 
     using namespace fastsoft::bindings;
+    bind_distance_transform(module);
     bind_graph_laplacian(module);
     bind_guided_filter(module);
     bind_image_gradient(module);
     bind_kmeans(module);
     bind_lanczos(module);
+    bind_matting_errors(module);
     bind_matting_laplacian(module);
     bind_parallel(module);
     bind_pcg(module);

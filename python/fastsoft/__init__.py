@@ -17,6 +17,7 @@ _LAZY = {
     "ImageReadError": "errors",
     "KMeansResult": "ops.kmeans",
     "Layers": "layers",
+    "MattingErrors": "matting",
     "OperatorSum": "operators",
     "PcaResult": "ops.principal_components",
     "PcgResult": "ops.pcg",
@@ -25,15 +26,20 @@ _LAZY = {
     "SparsifyResult": "ops.sparsify",
     "StencilMatrix": "operators",
     "SuperpixelGraph": "ops.superpixel_graph",
+    "check_trimap": "matting",
     "color_affinity": "ops.superpixel_graph",
     "composite": "layers",
+    "connectivity_error": "ops.matting_errors",
     "decompose_colors": "color",
+    "distance_transform": "ops.distance_transform",
+    "gradient_error": "ops.matting_errors",
     "graph_laplacian": "ops.graph_laplacian",
     "group_segments": "semantic",
     "guided_filter": "ops.guided_filter",
     "image_gradient": "ops.image_gradient",
     "kmeans": "ops.kmeans",
     "matting_affinity": "ops.matting_laplacian",
+    "matting_errors": "matting",
     "matting_laplacian": "ops.matting_laplacian",
     "num_threads": "threads",
     "pcg": "ops.pcg",
@@ -44,6 +50,7 @@ _LAZY = {
     "region_means": "ops.superpixel_graph",
     "relax_segments": "ops.relax",
     "save_layers": "layers",
+    "scribble_masks": "matting",
     "segment": "semantic",
     "semantic_affinity": "ops.superpixel_graph",
     "set_num_threads": "threads",
@@ -55,6 +62,9 @@ _LAZY = {
     "split_layer": "layers",
     "superpixel_graph": "ops.superpixel_graph",
     "to_float": "image",
+    "trimap_from_alpha": "matting",
+    "trimap_from_mask": "matting",
+    "trimap_from_scribbles": "matting",
     "write_png": "image",
 }
 
@@ -65,12 +75,23 @@ if TYPE_CHECKING:
     from fastsoft.errors import Cancelled, ConvergenceError, ImageReadError
     from fastsoft.image import read_image, to_float, write_png
     from fastsoft.layers import Layers, composite, save_layers, split_layer
+    from fastsoft.matting import (
+        MattingErrors,
+        check_trimap,
+        matting_errors,
+        scribble_masks,
+        trimap_from_alpha,
+        trimap_from_mask,
+        trimap_from_scribbles,
+    )
     from fastsoft.operators import OperatorSum, StencilMatrix
+    from fastsoft.ops.distance_transform import distance_transform
     from fastsoft.ops.graph_laplacian import graph_laplacian
     from fastsoft.ops.guided_filter import guided_filter
     from fastsoft.ops.image_gradient import image_gradient
     from fastsoft.ops.kmeans import KMeansResult, kmeans, split_kmeans
     from fastsoft.ops.lanczos import EigenResult, smallest_eigenvectors
+    from fastsoft.ops.matting_errors import connectivity_error, gradient_error
     from fastsoft.ops.matting_laplacian import matting_affinity, matting_laplacian
     from fastsoft.ops.pcg import PcgResult, pcg
     from fastsoft.ops.principal_components import PcaResult, principal_components

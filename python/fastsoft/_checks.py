@@ -20,6 +20,7 @@ __all__ = [
     "FloatArray",
     "as_float_array",
     "as_labels",
+    "check_alpha",
     "check_choice",
     "check_image",
     "check_int",
@@ -100,6 +101,20 @@ def check_image(value: Any, name: str = "image", *, min_size: int = 1) -> Any:
     if low < 0.0 or high > 1.0:
         raise ValueError(f"{name} must lie in [0, 1], got values in [{low:g}, {high:g}]")
     return image
+
+
+def check_alpha(value: Any, name: str = "alpha") -> Any:
+    """Check an alpha: float array (H, W), not empty, finite, within [0, 1]."""
+    alpha = as_float_array(value, name)
+    if alpha.ndim != 2:
+        raise ValueError(f"{name} must have shape (H, W), got {alpha.shape}")
+    if not 0 < alpha.size <= MAX_PIXELS:
+        raise ValueError(f"{name} must have 1 to {MAX_PIXELS} pixels, got shape {alpha.shape}")
+    check_finite(alpha, name)
+    low, high = float(alpha.min()), float(alpha.max())
+    if low < 0.0 or high > 1.0:
+        raise ValueError(f"{name} must lie in [0, 1], got values in [{low:g}, {high:g}]")
+    return alpha
 
 
 def check_planes(value: Any, name: str, *, finite: bool = True) -> Any:

@@ -1,4 +1,23 @@
 # SPDX-License-Identifier: MIT
-"""Matting: alphas from a photograph and a trimap."""
+"""Matting: the alpha of a foreground from a photograph and a trimap, and how good it is."""
 
 from __future__ import annotations
+
+from fastsoft.matting.metrics import MattingErrors, matting_errors
+from fastsoft.matting.trimap import (
+    check_trimap,
+    scribble_masks,
+    trimap_from_alpha,
+    trimap_from_mask,
+    trimap_from_scribbles,
+)
+
+__all__ = [
+    "MattingErrors",
+    "check_trimap",
+    "matting_errors",
+    "scribble_masks",
+    "trimap_from_alpha",
+    "trimap_from_mask",
+    "trimap_from_scribbles",
+]
