@@ -27,7 +27,16 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["ENCODERS", "UNKNOWN", "MattingNetwork", "MobileNetV2Encoder", "ResNet50D", "network_of", "save_network"]
+__all__ = [
+    "ENCODERS",
+    "UNKNOWN",
+    "MattingNetwork",
+    "MobileNetV2Encoder",
+    "ResNet50D",
+    "fused",
+    "network_of",
+    "save_network",
+]
 
 # What files of weights call this network.
 DESIGN = "matting"
@@ -49,7 +58,7 @@ class ConvNorm(nn.Module):
         return F.relu(self.bn(self.conv(x)))
 
     def fold(self) -> None:
-        self.conv, self.bn = _fused(self.conv, self.bn), nn.Identity()
+        self.conv, self.bn = fused(self.conv, self.bn), nn.Identity()
 
 
 class Bottleneck(nn.Module):
@@ -80,10 +89,10 @@ class Bottleneck(nn.Module):
     def fold(self) -> None:
         for k in "123":
             conv, norm = getattr(self, f"conv{k}"), getattr(self, f"bn{k}")
-            setattr(self, f"conv{k}", _fused(conv, norm))
+            setattr(self, f"conv{k}", fused(conv, norm))
             setattr(self, f"bn{k}", nn.Identity())
         if self.downsample is not None:
-            self.downsample[-2], self.downsample[-1] = _fused(self.downsample[-2], self.downsample[-1]), nn.Identity()
+            self.downsample[-2], self.downsample[-1] = fused(self.downsample[-2], self.downsample[-1]), nn.Identity()
 
 
 class ResNet50D(nn.Module):
@@ -194,7 +203,7 @@ class GatedBlock(nn.Module):
         return y * (F.relu6(self.fc(y.mean(dim=(2, 3), keepdim=True)) + 3) / 6)
 
     def fold(self) -> None:
-        self.conv1, self.norm1 = _fused(self.conv1, self.norm1), nn.Identity()
+        self.conv1, self.norm1 = fused(self.conv1, self.norm1), nn.Identity()
 
 
 class FinalBlock(nn.Module):
@@ -409,7 +418,7 @@ class MattingNetwork(nn.Module):
         }
 
 
-def _fused(conv: Any, norm: Any) -> nn.Conv2d:
+def fused(conv: Any, norm: Any) -> nn.Conv2d:
     """Return the convolution that does what a convolution without bias and batch norm do; float64 inside."""
     scale = norm.weight.double() / torch.sqrt(norm.running_var.double() + norm.eps)
     fused = nn.Conv2d(
