@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["KINDS", "Foreground", "draw_foreground", "smooth_noise"]
 
-# Samples of a pixel along a side. Of outlines drawn so, alpha is right to about 1 / FINE along an edge.
+# Samples of a pixel along a side. Outlines lie within one of them of where they should.
 FINE = 4
 
 
@@ -119,8 +119,8 @@ class _Canvas:
 
     def polygon(self, points: Any, opacity: float = 1.0, color: tuple[int, ...] | None = None) -> None:
         """Fill a polygon of points (n, 2); its colour reaches a pixel beyond it."""
-        # Pillow fills the samples that an edge touches, so that centres of samples are at integers.
-        self.cover.polygon((points * FINE - 0.5).ravel().tolist(), fill=round(255 * opacity))
+        # Pillow rounds corners to samples and fills those that an edge runs through: edges lie half a sample outside.
+        self.cover.polygon((points * FINE).ravel().tolist(), fill=round(255 * opacity))
         if color is not None:
             flat = points.ravel().tolist()
             self.color.polygon(flat, fill=color)
@@ -128,8 +128,9 @@ class _Canvas:
 
     def disc(self, center: Any, radius: float, opacity: float = 1.0) -> None:
         """Fill a disc."""
-        low, high = (center - radius) * FINE - 0.5, (center + radius) * FINE - 0.5
-        self.cover.ellipse([*low.tolist(), *high.tolist()], fill=round(255 * opacity))
+        low, high = np.rint((center - radius) * FINE), np.rint((center + radius) * FINE) - 1
+        if (high >= low).all():
+            self.cover.ellipse([*low.tolist(), *high.tolist()], fill=round(255 * opacity))
 
     def result(self) -> Foreground:
         """Average the samples of every pixel."""
