@@ -28,6 +28,7 @@ _LAZY = {
     "color_affinity": "ops.superpixel_graph",
     "composite": "layers",
     "decompose_colors": "color",
+    "estimate_foreground": "ops.estimate_foreground",
     "graph_laplacian": "ops.graph_laplacian",
     "group_segments": "semantic",
     "guided_filter": "ops.guided_filter",
@@ -67,6 +68,7 @@ if TYPE_CHECKING:
     from fastsoft.image import read_image, to_float, write_png
     from fastsoft.layers import Layers, composite, save_layers, split_layer
     from fastsoft.operators import OperatorSum, StencilMatrix
+    from fastsoft.ops.estimate_foreground import estimate_foreground
     from fastsoft.ops.graph_laplacian import graph_laplacian
     from fastsoft.ops.guided_filter import guided_filter
     from fastsoft.ops.image_gradient import image_gradient
