@@ -1,4 +1,9 @@
 // SPDX-License-Identifier: MIT
+#include <pybind11/stl.h>
+
+#include <tuple>
+#include <vector>
+
 #include "array_arg.hpp"
 #include "bindings.hpp"
 #include "fastsoft/estimate_foreground.hpp"
@@ -57,6 +62,33 @@ void bind_estimate_foreground(py::module_& module) {
         },
         py::arg("image"), py::arg("alphas"), py::arg("foregrounds"), py::arg("backgrounds"), py::arg("first_size"),
         py::arg("second_size"), py::arg("progress"));
+    module.def(
+        "closed_form_foreground",
+        [](const py::array& image, const py::array& alphas, const py::array& foregrounds, const py::object& backgrounds,
+           double regularization, double tolerance, int max_iterations, py::object progress) {
+            return dispatch_float(image, "image", [&](auto zero) {
+                using T = decltype(zero);
+                const auto image_view = view<const T, 3>(image, "image");
+                const auto alphas_view = view<const T, 3>(alphas, "alphas");
+                const auto foregrounds_view = view<T, 4>(foregrounds, "foregrounds");
+                const auto backgrounds_view = optional_view<T>(backgrounds, "backgrounds");
+                const ClosedFormForegroundParams params{regularization, tolerance, max_iterations};
+                PyMonitor monitor(std::move(progress));
+                std::vector<SolverInfo> info;
+                {
+                    const py::gil_scoped_release release;
+                    info = closed_form_foreground<T>(image_view, alphas_view, foregrounds_view, backgrounds_view,
+                                                     params, monitor);
+                }
+                std::vector<std::tuple<bool, int, double>> result;
+                for (const SolverInfo& column : info) {
+                    result.emplace_back(column.converged, column.iterations, column.residual);
+                }
+                return result;
+            });
+        },
+        py::arg("image"), py::arg("alphas"), py::arg("foregrounds"), py::arg("backgrounds"), py::arg("regularization"),
+        py::arg("tolerance"), py::arg("max_iterations"), py::arg("progress"));
 }
 
 }  // namespace fastsoft::bindings

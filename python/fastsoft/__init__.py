@@ -32,6 +32,7 @@ _LAZY = {
     "connectivity_error": "ops.matting_errors",
     "decompose_colors": "color",
     "distance_transform": "ops.distance_transform",
+    "estimate_foreground": "ops.estimate_foreground",
     "gradient_error": "ops.matting_errors",
     "graph_laplacian": "ops.graph_laplacian",
     "group_segments": "semantic",
@@ -87,6 +88,7 @@ if TYPE_CHECKING:
     )
     from fastsoft.operators import OperatorSum, StencilMatrix
     from fastsoft.ops.distance_transform import distance_transform
+    from fastsoft.ops.estimate_foreground import estimate_foreground
     from fastsoft.ops.graph_laplacian import graph_laplacian
     from fastsoft.ops.guided_filter import guided_filter
     from fastsoft.ops.image_gradient import image_gradient

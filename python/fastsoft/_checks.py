@@ -21,6 +21,7 @@ __all__ = [
     "as_float_array",
     "as_labels",
     "check_alpha",
+    "check_alpha_of",
     "check_choice",
     "check_image",
     "check_int",
@@ -86,8 +87,8 @@ def check_finite(array: Any, name: str) -> None:
             raise ValueError(f"{name} must be finite, got {bad} values that are NaN or infinite")
 
 
-def check_image(value: Any, name: str = "image", *, min_size: int = 1) -> Any:
-    """Check an RGB image: float array (H, W, 3), finite, within [0, 1]."""
+def check_image(value: Any, name: str = "image", *, min_size: int = 1, values: bool = True) -> Any:
+    """Check an RGB image: float array (H, W, 3) and, unless `values` is false, finite and within [0, 1]."""
     image = as_float_array(value, name)
     if image.ndim != 3 or image.shape[2] != 3:
         raise ValueError(f"{name} must have shape (H, W, 3), got {image.shape}")
@@ -96,6 +97,8 @@ def check_image(value: Any, name: str = "image", *, min_size: int = 1) -> Any:
         raise ValueError(f"{name} must be at least {min_size}x{min_size} pixels, got {height}x{width}")
     if height * width > MAX_PIXELS:
         raise ValueError(f"{name} must have at most {MAX_PIXELS} pixels, got {height}x{width}")
+    if not values:
+        return image
     check_finite(image, name)
     low, high = float(image.min()), float(image.max())
     if low < 0.0 or high > 1.0:
@@ -114,6 +117,26 @@ def check_alpha(value: Any, name: str = "alpha") -> Any:
     low, high = float(alpha.min()), float(alpha.max())
     if low < 0.0 or high > 1.0:
         raise ValueError(f"{name} must lie in [0, 1], got values in [{low:g}, {high:g}]")
+    return alpha
+
+
+def check_alpha_of(image: Any, value: Any, of: str, *, layers: bool = False, values: bool = True) -> Any:
+    """Check the alpha of an image: float array of its size and dtype, or with `layers` a stack (H, W, n) of them.
+
+    `values` asks for a scan: finite, within [0, 1].
+    """
+    alpha = as_float_array(value, "alpha")
+    height, width = image.shape[:2]
+    if alpha.ndim not in ((2, 3) if layers else (2,)) or alpha.shape[:2] != (height, width) or 0 in alpha.shape:
+        wanted = f"({height}, {width}){f' or ({height}, {width}, n)' if layers else ''}"
+        raise ValueError(f"alpha must have shape {wanted} as {of} has, got {alpha.shape}")
+    if alpha.dtype != image.dtype:
+        raise TypeError(f"alpha must have the dtype of {of}, {image.dtype}, got {alpha.dtype}")
+    if values:
+        check_finite(alpha, "alpha")
+        low, high = float(alpha.min()), float(alpha.max())
+        if low < 0.0 or high > 1.0:
+            raise ValueError(f"alpha must lie in [0, 1], got values in [{low:g}, {high:g}]")
     return alpha
 
 

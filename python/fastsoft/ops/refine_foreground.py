@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastsoft._checks import as_float_array, check_choice, check_finite, check_image, check_int, check_number
+from fastsoft._checks import check_alpha_of, check_choice, check_image, check_int, check_number
 from fastsoft._native import cpu
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["check_alpha_of", "refine_foreground"]
+__all__ = ["refine_foreground"]
 
 
 def refine_foreground(
@@ -98,7 +98,7 @@ def refine_foreground(
     [1.0, 0.0, 0.0]
     """
     foreground = check_image(foreground, "foreground")
-    alpha = check_alpha_of(foreground, alpha, "foreground", ("H", "W"))
+    alpha = check_alpha_of(foreground, alpha, "foreground")
     check_choice(order, "order", ("red_black", "jacobi"))
     # Beyond these bounds float32 loses one of the two terms altogether.
     kappa = check_number(kappa, "kappa", low=1e-6, high=1e6)
@@ -107,20 +107,3 @@ def refine_foreground(
     out = np.empty(foreground.shape, dtype=foreground.dtype)
     cpu.refine_foreground(foreground, alpha, out, kappa, n_scales, iterations, order == "jacobi", progress)
     return out
-
-
-def check_alpha_of(image: Any, value: Any, of: str, *layouts: tuple[str, ...]) -> Any:
-    """Check alphas for an image: float array of its size and dtype, finite, within [0, 1]."""
-    alpha = as_float_array(value, "alpha")
-    height, width = image.shape[:2]
-    fits = any(alpha.ndim == len(layout) for layout in layouts) and alpha.shape[:2] == (height, width)
-    if not fits or 0 in alpha.shape:
-        wanted = " or ".join(f"({', '.join([str(height), str(width), *layout[2:]])})" for layout in layouts)
-        raise ValueError(f"alpha must have shape {wanted} as {of} has, got {alpha.shape}")
-    if alpha.dtype != image.dtype:
-        raise TypeError(f"alpha must have the dtype of {of}, {image.dtype}, got {alpha.dtype}")
-    check_finite(alpha, "alpha")
-    low, high = float(alpha.min()), float(alpha.max())
-    if low < 0.0 or high > 1.0:
-        raise ValueError(f"alpha must lie in [0, 1], got values in [{low:g}, {high:g}]")
-    return alpha
