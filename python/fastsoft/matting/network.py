@@ -10,6 +10,7 @@ for its parameters; with "mobilenet_v2" the same design stands on a smaller enco
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,7 +23,6 @@ from fastsoft._files import atomic_file
 from fastsoft.networks import IMAGENET_DEVIATION, IMAGENET_MEAN, MobileNetV2, fill
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
@@ -477,3 +477,24 @@ def save_network(path: str | os.PathLike[str], network: MattingNetwork, state: M
     content = save({key: value.detach().cpu().contiguous() for key, value in state.items()}, network.metadata)
     with atomic_file(path) as file:
         file.write(content)
+
+
+def save_published(checkpoint: str | os.PathLike[str], output: str | os.PathLike[str]) -> None:
+    """Do what `fastsoft.matting.models.convert_published_weights` says."""
+    name = os.fspath(checkpoint)
+    try:
+        found = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise ValueError(f"cannot read weights from {name}: no such file") from None
+    except Exception as error:  # unpickling damaged files raises many kinds
+        raise ValueError(f"cannot read weights from {name}: {error}") from error
+    state = found.get("state_dict") if isinstance(found, dict) else None
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise ValueError(f"weights {name} must be a dictionary with a state_dict of tensors, got {_described(found)}")
+    network = MattingNetwork("resnet50d")
+    fill(network, {key.removeprefix("module."): value.numpy() for key, value in state.items()}, name)
+    save_network(output, network, network.state_dict())
+
+
+def _described(found: Any) -> str:
+    return f"one with {', '.join(map(str, list(found)[:5]))}" if isinstance(found, dict) else type(found).__name__
