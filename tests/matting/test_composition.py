@@ -103,7 +103,7 @@ def test_every_augmentation_can_be_switched_on_alone(data, name):
 
 @pytest.mark.parametrize("name", ["recolor_channels", "hard_edges", "refine"])
 def test_every_switch_changes_something(data, name):
-    settings = dataclasses.replace(PLAIN, crop=96, recolor=1.0, zoom_high=1.0)
+    settings = dataclasses.replace(PLAIN, crop=96, recolor=1.0, zoom_low=1.0, zoom_high=1.0)
     changed = dataclasses.replace(settings, **{name: not getattr(settings, name)})
     plain, other = (crops(data, s, count=8) for s in (settings, changed))
     assert any(
