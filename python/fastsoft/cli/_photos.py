@@ -64,7 +64,7 @@ def run_photos(arguments: argparse.Namespace, one: Callable[[str, Path, argparse
     use_threads(arguments.threads)
     failed = 0
     try:
-        with _terminate_like_interrupt():
+        with terminate_like_interrupt():
             for photo, folder in zip(arguments.photos, _folders(arguments.photos, output), strict=True):
                 try:
                     one(photo, folder, arguments)
@@ -101,7 +101,7 @@ def fail(message: str) -> int:
 
 
 @contextlib.contextmanager
-def _terminate_like_interrupt() -> Iterator[None]:
+def terminate_like_interrupt() -> Iterator[None]:
     """Let SIGTERM unwind as Ctrl-C does, so that temporary files are removed."""
 
     def leave(number: int, _: object) -> None:

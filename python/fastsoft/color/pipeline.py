@@ -4,13 +4,12 @@
 from __future__ import annotations
 
 import os
-import time
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastsoft._checks import check_image, check_int, check_number, check_shape
+from fastsoft._stages import timed_stage
 from fastsoft.color.models import default_model, load_model
 from fastsoft.color.palette import check_palette, color_palette, format_color
 from fastsoft.color.processing import normalize_alphas, smooth_alphas
@@ -19,7 +18,8 @@ from fastsoft.layers.simplex import project_to_simplex
 from fastsoft.ops.project_colors import project_colors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from fastsoft.color.models import ColorModel
 
@@ -119,7 +119,10 @@ def decompose_colors(
         palette = check_palette(palette, model.n_colors)
 
     timings: dict[str, float] = {}
-    stage = _stages(timings, progress)
+
+    def stage(name: str) -> AbstractContextManager[Callable[[float], None] | None]:
+        return timed_stage(name, timings, progress)
+
     with stage("palette"):
         found = color_palette(image, palette, seed=seed) if np.ndim(palette) == 0 else palette
     # What the networks see; the photograph itself where it is of their type.
@@ -161,20 +164,3 @@ def decompose_colors(
 
 def _sums_are_off(alphas: Any) -> bool:
     return bool(np.abs(alphas.sum(axis=2) - 1).max() > SUM_SLACK)
-
-
-def _stages(timings: dict[str, float], progress: Progress | None) -> Any:
-    """Return a context manager that times and announces a stage and yields a function for its fraction."""
-
-    @contextmanager
-    def stage(name: str) -> Iterator[Callable[[float], None] | None]:
-        report = None if progress is None else lambda fraction: progress(name, fraction)
-        if report is not None:
-            report(0.0)
-        started = time.perf_counter()
-        yield report
-        timings[name] = time.perf_counter() - started
-        if report is not None:
-            report(1.0)
-
-    return stage

@@ -3,14 +3,13 @@
 
 from __future__ import annotations
 
-import time
 import warnings
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastsoft._checks import check_choice, check_image, check_int, check_number
+from fastsoft._stages import timed_stage
 from fastsoft.layers.result import Layers, order_by_mass
 from fastsoft.layers.simplex import project_to_simplex
 from fastsoft.semantic.affinities import compute_affinities
@@ -21,7 +20,8 @@ from fastsoft.semantic.relaxation import relax_layers
 from fastsoft.semantic.soft_segments import N_SEGMENTS, compute_soft_segments, group_segments
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from numpy.typing import DTypeLike
 
@@ -59,17 +59,8 @@ class _Run:
         self.timings: dict[str, float] = {}
         self.stages: dict[str, Any] | None = {} if keep else None
 
-    @contextmanager
-    def stage(self, name: str) -> Iterator[Callable[[float], None] | None]:
-        progress = self._progress
-        report = None if progress is None else lambda fraction: progress(name, min(max(fraction, 0.0), 1.0))
-        if report is not None:
-            report(0.0)
-        started = time.perf_counter()
-        yield report
-        self.timings[name] = time.perf_counter() - started
-        if report is not None:
-            report(1.0)
+    def stage(self, name: str) -> AbstractContextManager[Callable[[float], None] | None]:
+        return timed_stage(name, self.timings, self._progress)
 
     def keep(self, name: str, result: Any) -> None:
         if self.stages is not None:
