@@ -48,7 +48,9 @@ _OTHER_BYTE = {
 _pillow_limit = threading.Lock()
 
 
-def read_image(path: str | os.PathLike[str], *, max_pixels: int = DEFAULT_MAX_PIXELS) -> NDArray[np.float32]:
+def read_image(
+    path: str | os.PathLike[str], *, max_pixels: int = DEFAULT_MAX_PIXELS, alpha: bool = False
+) -> NDArray[np.float32]:
     """Read a photograph as upright RGB.
 
     Parameters
@@ -57,12 +59,14 @@ def read_image(path: str | os.PathLike[str], *, max_pixels: int = DEFAULT_MAX_PI
         A file in any format that Pillow reads. Of several frames the first is taken.
     max_pixels : int, default 2**28
         A file whose header declares more pixels is refused before anything is decoded.
+    alpha : bool, default False
+        Return the alpha as a fourth channel, 1 where the file has none, and colours as they are in the file.
 
     Returns
     -------
-    ndarray, shape (H, W, 3), float32
+    ndarray, shape (H, W, 3) or (H, W, 4), float32
         RGB in [0, 1], with the file's gamma; colour profiles are not applied. 16-bit samples keep their full precision.
-        Grey and palette files become RGB, CMYK is converted without a profile. Transparent
+        Grey and palette files become RGB, CMYK is converted without a profile. Without `alpha`, transparent
         pixels are shown as on white paper: what hides under them would otherwise appear as objects. The
         orientation in EXIF data is applied, so H and W are those of the upright picture.
 
@@ -94,7 +98,7 @@ def read_image(path: str | os.PathLike[str], *, max_pixels: int = DEFAULT_MAX_PI
             if not file.read(1):
                 raise ImageReadError(f"cannot read {name}: the file is empty")
             file.seek(0)
-            return _decode(file, name, max_pixels)
+            return _decode(file, name, max_pixels, alpha)
     except FileNotFoundError:
         raise ImageReadError(f"cannot read {name}: no such file") from None
     except IsADirectoryError:
@@ -126,7 +130,7 @@ def _pixel_limit(max_pixels: int) -> Iterator[None]:
             Image.MAX_IMAGE_PIXELS = before
 
 
-def _decode(file: Any, name: str, max_pixels: int) -> NDArray[np.float32]:
+def _decode(file: Any, name: str, max_pixels: int, keep_alpha: bool) -> NDArray[np.float32]:
     from PIL import Image, UnidentifiedImageError
 
     with _pixel_limit(max_pixels):
@@ -148,10 +152,13 @@ def _decode(file: Any, name: str, max_pixels: int) -> NDArray[np.float32]:
             samples = _samples(image)
     if samples.ndim == 2:
         samples = samples[:, :, None]
-    if samples.shape[2] in (2, 4):
-        alpha = samples[:, :, -1:]
-        samples = samples[:, :, :-1] * alpha + (1 - alpha)
+    transparent = samples.shape[2] in (2, 4)
+    alpha = samples[:, :, -1:] if transparent else np.ones_like(samples[:, :, :1])
+    if transparent:
+        samples = samples[:, :, :-1] if keep_alpha else samples[:, :, :-1] * alpha + (1 - alpha)
     rgb = np.broadcast_to(samples, (*samples.shape[:2], 3))
+    if keep_alpha:
+        rgb = np.concatenate([rgb, alpha], axis=2)
     # TIFF files are upright by now: Pillow turns them when it loads them.
     swap, flip_rows, flip_columns = _ORIENTATION.get(image.getexif().get(_EXIF_ORIENTATION, 1), (False, False, False))
     if swap:

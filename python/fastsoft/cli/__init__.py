@@ -11,7 +11,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from fastsoft.cli import colors, info, recolor, segment, train
+from fastsoft.cli import colors, composite, info, matte, recolor, segment, train
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,6 +39,8 @@ def build_parser() -> argparse.ArgumentParser:
     segment.add_parser(commands)
     colors.add_parser(commands)
     recolor.add_parser(commands)
+    matte.add_parser(commands)
+    composite.add_parser(commands)
     train.add_parser(commands)
     info.add_parser(commands)
     return parser

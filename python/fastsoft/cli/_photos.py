@@ -18,7 +18,17 @@ if TYPE_CHECKING:
 
     from fastsoft.layers import Layers
 
-__all__ = ["WriteError", "at_least", "fail", "progress_of", "run_photos", "save", "use_threads", "warnings_as_lines"]
+__all__ = [
+    "WriteError",
+    "at_least",
+    "fail",
+    "progress_of",
+    "run_photos",
+    "save",
+    "terminate_like_interrupt",
+    "use_threads",
+    "warnings_as_lines",
+]
 
 
 def at_least(low: int) -> Callable[[str], int]:
