@@ -36,25 +36,28 @@ constexpr int kTileRows = 32;
 constexpr int kTileCols = 128;
 constexpr std::ptrdiff_t kTilesPerTask = 4;
 
-template <int Radius, class T>
+// T: of the image. Value: of the results.
+template <int Radius, class T, class Value = T>
 class Tile {
 public:
     static constexpr int kReach = 2 * Radius;
     static constexpr int kOwnCols = kTileCols - 2 * kReach;
     static constexpr int kSide = 2 * Radius + 1;
+    static constexpr int kSpan = 4 * Radius + 1;
     static constexpr int kPlanes = detail::kMattingPlanes<Radius>;
 
     Tile() : image_(kImageRows * kImageRow), windows_(kSide * kWindowRow), entries_(kPlanes * kPlane) {}
 
-    // Computes the tile whose first own pixel is (row0, col0).
+    // Computes the tile whose first own pixel is (row0, col0), or the part of it that ends before (row1, col1).
     void compute(const View<const T, 3>& image, MattingMatrix matrix, double epsilon, std::ptrdiff_t row0,
-                 std::ptrdiff_t col0) {
+                 std::ptrdiff_t col0, std::ptrdiff_t row1 = std::numeric_limits<std::ptrdiff_t>::max(),
+                 std::ptrdiff_t col1 = std::numeric_limits<std::ptrdiff_t>::max()) {
         n_rows_ = image.extent(0);
         n_cols_ = image.extent(1);
         row0_ = row0;
         col0_ = col0;
-        own_rows_ = static_cast<int>(std::min<std::ptrdiff_t>(kTileRows, n_rows_ - row0));
-        own_cols_ = static_cast<int>(std::min<std::ptrdiff_t>(kOwnCols, n_cols_ - col0));
+        own_rows_ = static_cast<int>(std::min<std::ptrdiff_t>(kTileRows, std::min(row1, n_rows_) - row0));
+        own_cols_ = static_cast<int>(std::min<std::ptrdiff_t>(kOwnCols, std::min(col1, n_cols_) - col0));
         for (int entry = 0; entry < kSpan * kSpan; ++entry) {
             index_step_[static_cast<std::size_t>(entry)] =
                 static_cast<std::int32_t>((entry / kSpan - kReach) * n_cols_ + entry % kSpan - kReach);
@@ -76,26 +79,26 @@ public:
         }
     }
 
-    void write_stencil(T* weights) const {
+    void write_stencil(Value* weights) const {
         for (int k = 0; k < kPlanes; ++k) {
             for (int row = 0; row < own_rows_; ++row) {
-                const T* const from = entries_.data() + k * kPlane + (row + kReach) * kTileCols + kReach;
+                const Value* const from = entries_.data() + k * kPlane + (row + kReach) * kTileCols + kReach;
                 std::copy(from, from + own_cols_, weights + k * n_rows_ * n_cols_ + (row0_ + row) * n_cols_ + col0_);
             }
         }
     }
 
     // indptr is complete.
-    void write_csr(const std::int64_t* indptr, std::int32_t* indices, T* data) const {
+    void write_csr(const std::int64_t* indptr, std::int32_t* indices, Value* data) const {
         for (int row = 0; row < own_rows_; ++row) {
             const std::ptrdiff_t r = row0_ + row;
             const bool inside = r >= kReach && r + kReach < n_rows_;
             for (int col = 0; col < own_cols_; ++col) {
                 const std::ptrdiff_t c = col0_ + col;
                 const std::ptrdiff_t pixel = r * n_cols_ + c;
-                const T* const centre = entries_.data() + (row + kReach) * kTileCols + col + kReach;
+                const Value* const centre = entries_.data() + (row + kReach) * kTileCols + col + kReach;
                 std::int32_t* const row_indices = indices + indptr[pixel];
-                T* const row_data = data + indptr[pixel];
+                Value* const row_data = data + indptr[pixel];
                 if (inside && c >= kReach && c + kReach < n_cols_) {
                     write_whole_row(centre, pixel, row_indices, row_data,
                                     std::make_integer_sequence<int, kSpan * kSpan>());
@@ -106,8 +109,36 @@ public:
         }
     }
 
+    // Rows of the numbered pixels among the tile's own.
+    void write_rows(detail::MaskedStencil& rows) const {
+        static_assert(kSpan == detail::kSpan || Radius != 1);
+        for (int row = 0; row < own_rows_; ++row) {
+            const std::ptrdiff_t r = row0_ + row;
+            const std::int32_t* const number = rows.number.data() + r * n_cols_ + col0_;
+            const std::ptrdiff_t first = rows.row_begin[static_cast<std::size_t>(r)];
+            const std::ptrdiff_t count = rows.count(r);
+            double* const planes = rows.weights.get() + kSpan * kSpan * first;
+            const Value* const line = entries_.data() + (row + kReach) * kTileCols + kReach;
+            for (int begin = 0; begin < own_cols_;) {
+                if (number[begin] < 0) {
+                    ++begin;
+                    continue;
+                }
+                int end = begin;
+                while (end < own_cols_ && number[end] >= 0) {
+                    ++end;
+                }
+                double* const target = planes + number[begin] - first;
+                for (int e = 0; e < kSpan * kSpan; ++e) {
+                    const Value* const from = line + entry_offset(e / kSpan - kReach, e % kSpan - kReach);
+                    std::copy(from + begin, from + end, target + e * count);
+                }
+                begin = end;
+            }
+        }
+    }
+
 private:
-    static constexpr int kSpan = 4 * Radius + 1;
     // Windows reach Radius beyond the entries' columns and are computed a pack at a time; colours reach as far again.
     static constexpr int kWindowCols = kTileCols + kLanes;
     static constexpr int kImageCols = kWindowCols + kLanes;
@@ -198,7 +229,7 @@ private:
         for (int a = 0; a < kSide; ++a) {
             windows[a] = window_row(row + a - Radius);
         }
-        T* const out = entries_.data() + row * kTileCols;
+        Value* const out = entries_.data() + row * kTileCols;
         for (int col = 0; col < n_cols; col += kLanes) {
             const double* const colours = image_row(row) + col + kReach;
             Pack own[3];
@@ -226,12 +257,12 @@ private:
                 [&](int plane, const Pack& value) {
                     // Adding 0 turns the -0 of pairs outside the image into 0.
                     const Pack scaled = value * scale + 0.0;
-                    T* const target = out + plane * kPlane + col;
-                    if constexpr (std::is_same_v<T, double>) {
+                    Value* const target = out + plane * kPlane + col;
+                    if constexpr (std::is_same_v<Value, double>) {
                         store(target, scaled);
                     } else {
                         for (int lane = 0; lane < kLanes; ++lane) {
-                            target[lane] = static_cast<T>(scaled[lane]);
+                            target[lane] = static_cast<Value>(scaled[lane]);
                         }
                     }
                 });
@@ -243,17 +274,17 @@ private:
         std::array<double, kOwnCols> sum{};
         for (int dr = 0; dr <= kReach; ++dr) {
             for (int dc = dr == 0 ? 1 : -kReach; dc <= kReach; ++dc) {
-                const T* const plane = entries_.data() + detail::matting_plane<Radius>(dr, dc) * kPlane;
-                const T* const after = plane + row * kTileCols + kReach;
-                const T* const before = plane + (row - dr) * kTileCols + kReach - dc;
+                const Value* const plane = entries_.data() + detail::matting_plane<Radius>(dr, dc) * kPlane;
+                const Value* const after = plane + row * kTileCols + kReach;
+                const Value* const before = plane + (row - dr) * kTileCols + kReach - dc;
                 for (std::size_t c = 0; c < kOwnCols; ++c) {
                     sum[c] += static_cast<double>(after[c]) + static_cast<double>(before[c]);
                 }
             }
         }
-        T* const diagonal = entries_.data() + row * kTileCols + kReach;
+        Value* const diagonal = entries_.data() + row * kTileCols + kReach;
         for (std::size_t c = 0; c < kOwnCols; ++c) {
-            diagonal[c] = static_cast<T>(0.0 - sum[c]);
+            diagonal[c] = static_cast<Value>(0.0 - sum[c]);
         }
     }
 
@@ -264,7 +295,7 @@ private:
     }
 
     template <int... Entry>
-    void write_whole_row(const T* centre, std::ptrdiff_t pixel, std::int32_t* indices, T* data,
+    void write_whole_row(const Value* centre, std::ptrdiff_t pixel, std::int32_t* indices, Value* data,
                          std::integer_sequence<int, Entry...>) const {
         ((data[Entry] = centre[entry_offset(Entry / kSpan - kReach, Entry % kSpan - kReach)]), ...);
         for (std::size_t entry = 0; entry < index_step_.size(); ++entry) {
@@ -272,7 +303,8 @@ private:
         }
     }
 
-    void write_clipped_row(const T* centre, std::ptrdiff_t r, std::ptrdiff_t c, std::int32_t* indices, T* data) const {
+    void write_clipped_row(const Value* centre, std::ptrdiff_t r, std::ptrdiff_t c, std::int32_t* indices,
+                           Value* data) const {
         for (int a = -kReach; a <= kReach; ++a) {
             for (int b = -kReach; b <= kReach; ++b) {
                 if (r + a >= 0 && r + a < n_rows_ && c + b >= 0 && c + b < n_cols_) {
@@ -285,7 +317,7 @@ private:
 
     std::vector<double> image_;
     std::vector<double> windows_;
-    std::vector<T> entries_;
+    std::vector<Value> entries_;
     std::array<std::int32_t, kSpan * kSpan> index_step_{};  // column of an entry less that of the diagonal
     std::ptrdiff_t n_rows_ = 0;
     std::ptrdiff_t n_cols_ = 0;
@@ -377,6 +409,55 @@ void matting_laplacian_stencil(const View<const T, 3>& image, MattingMatrix matr
     for_each_tile<1>(image, matrix, epsilon, [&](const auto& tile) { tile.write_stencil(weights); });
 }
 
+template <class T>
+void matting_laplacian_rows(const View<const T, 3>& image, double epsilon, detail::MaskedStencil& rows) {
+    check(image, epsilon, 1);
+    FASTSOFT_EXPECTS(rows.n_rows == image.extent(0) && rows.n_cols == image.extent(1),
+                     "rows must be of an image of the same size");
+    rows.weights.reset(new double[static_cast<std::size_t>(detail::kStencilRow * rows.n)]);
+    using RowTile = Tile<1, T, double>;
+    const std::ptrdiff_t tiles_down = (rows.n_rows + kTileRows - 1) / kTileRows;
+    const std::ptrdiff_t tiles_across = (rows.n_cols + RowTile::kOwnCols - 1) / RowTile::kOwnCols;
+    parallel_for(tiles_down * tiles_across, kTilesPerTask, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
+        RowTile tile;
+        for (std::ptrdiff_t i = begin; i < end; ++i) {
+            const std::ptrdiff_t first_row = i / tiles_across * kTileRows;
+            const std::ptrdiff_t first_col = i % tiles_across * RowTile::kOwnCols;
+            const std::ptrdiff_t last_row = std::min<std::ptrdiff_t>(first_row + kTileRows, rows.n_rows);
+            const std::ptrdiff_t last_col = std::min<std::ptrdiff_t>(first_col + RowTile::kOwnCols, rows.n_cols);
+            // The box around the pixels asked for.
+            std::ptrdiff_t row0 = last_row;
+            std::ptrdiff_t row1 = first_row;
+            std::ptrdiff_t col0 = last_col;
+            std::ptrdiff_t col1 = first_col;
+            for (std::ptrdiff_t r = first_row; r < last_row; ++r) {
+                const std::int32_t* const number = rows.number.data() + r * rows.n_cols;
+                std::ptrdiff_t left = first_col;
+                while (left < last_col && number[left] < 0) {
+                    ++left;
+                }
+                if (left == last_col) {
+                    continue;
+                }
+                std::ptrdiff_t right = last_col;
+                while (number[right - 1] < 0) {
+                    --right;
+                }
+                row0 = std::min(row0, r);
+                row1 = r + 1;
+                col0 = std::min(col0, left);
+                col1 = std::max(col1, right);
+            }
+            if (row0 < row1) {
+                tile.compute(image, MattingMatrix::laplacian, epsilon, row0, col0, row1, col1);
+                tile.write_rows(rows);
+            }
+        }
+    });
+}
+
+template void matting_laplacian_rows(const View<const float, 3>&, double, detail::MaskedStencil&);
+template void matting_laplacian_rows(const View<const double, 3>&, double, detail::MaskedStencil&);
 template void matting_laplacian_csr(const View<const float, 3>&, MattingMatrix, double, int, std::int64_t*,
                                     std::int32_t*, float*);
 template void matting_laplacian_csr(const View<const double, 3>&, MattingMatrix, double, int, std::int64_t*,

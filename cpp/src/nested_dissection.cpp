@@ -226,9 +226,127 @@ std::vector<char> mark_long_edges(const SymmetricOperator<T>& matrix, std::ptrdi
     return marked;
 }
 
+// Places on a grid. Works on one array of points that is partitioned in place, stably.
+class PointDissection {
+public:
+    PointDissection(TreeBuilder& builder, const std::vector<GridPoint>& points, std::ptrdiff_t reach)
+        : builder_(builder), reach_(static_cast<std::int32_t>(reach)) {
+        items_.reserve(points.size());
+        for (std::size_t i = 0; i < points.size(); ++i) {
+            items_.push_back({points[i].row, points[i].col, static_cast<std::int32_t>(i)});
+        }
+        scratch_.resize(points.size());
+    }
+
+    std::int32_t dissect(std::size_t begin, std::size_t end) {
+        if (begin == end) {
+            return -1;
+        }
+        const Cut cut = end - begin > static_cast<std::size_t>(kLeafSize) ? best_cut(begin, end) : Cut{};
+        if (!cut.found) {
+            return builder_.add(unknowns(begin, end), {});
+        }
+        // Before, between and after the lines.
+        const auto line = [&](const Item& item) { return cut.is_row ? item.row : item.col; };
+        std::size_t first = begin;
+        std::size_t between = 0;
+        for (std::size_t i = begin; i < end; ++i) {
+            if (line(items_[i]) < cut.line) {
+                items_[first++] = items_[i];
+            } else {
+                scratch_[between++] = items_[i];
+            }
+        }
+        std::size_t second = first;
+        std::vector<std::int32_t> separator;
+        for (std::size_t i = 0; i < between; ++i) {
+            if (line(scratch_[i]) < cut.line + reach_) {
+                separator.push_back(scratch_[i].unknown);
+            } else {
+                items_[second++] = scratch_[i];
+            }
+        }
+        const std::int32_t left = dissect(begin, first);
+        const std::int32_t right = dissect(first, second);
+        return builder_.add(separator, {left, right});
+    }
+
+private:
+    struct Item {
+        std::int32_t row;
+        std::int32_t col;
+        std::int32_t unknown;
+    };
+    struct Cut {
+        bool found = false;
+        bool is_row = false;
+        std::int32_t line = 0;
+        double cost = 0.0;
+    };
+
+    // Fewest unknowns between the parts; parts of unequal size cost more, below one in seven much more.
+    Cut best_cut(std::size_t begin, std::size_t end) {
+        Item low = items_[begin];
+        Item high = low;
+        for (std::size_t i = begin; i < end; ++i) {
+            low.row = std::min(low.row, items_[i].row);
+            low.col = std::min(low.col, items_[i].col);
+            high.row = std::max(high.row, items_[i].row);
+            high.col = std::max(high.col, items_[i].col);
+        }
+        per_row_.assign(static_cast<std::size_t>(high.row - low.row) + 1, 0);
+        per_col_.assign(static_cast<std::size_t>(high.col - low.col) + 1, 0);
+        for (std::size_t i = begin; i < end; ++i) {
+            ++per_row_[static_cast<std::size_t>(items_[i].row - low.row)];
+            ++per_col_[static_cast<std::size_t>(items_[i].col - low.col)];
+        }
+        Cut best;
+        const auto n = static_cast<std::int32_t>(end - begin);
+        const auto consider = [&](const std::vector<std::int32_t>& per_line, std::int32_t first_line, bool is_row) {
+            const auto n_lines = static_cast<std::int32_t>(per_line.size());
+            std::int32_t before = 0;
+            std::int32_t between = 0;
+            for (std::int32_t k = 0; k < std::min(reach_, n_lines); ++k) {
+                between += per_line[static_cast<std::size_t>(k)];
+            }
+            for (std::int32_t k = 1; k + reach_ < n_lines; ++k) {
+                before += per_line[static_cast<std::size_t>(k - 1)];
+                between +=
+                    per_line[static_cast<std::size_t>(k + reach_ - 1)] - per_line[static_cast<std::size_t>(k - 1)];
+                const std::int32_t after = n - before - between;
+                const std::int32_t less = std::min(before, after);
+                const double skew = 1.0 - 2.0 * less / n;
+                const double cost = (between + 1) * (1.0 + 3.0 * skew * skew * skew) * (7 * less < n ? 4.0 : 1.0);
+                if (less > 0 && (!best.found || cost < best.cost)) {
+                    best = {true, is_row, first_line + k, cost};
+                }
+            }
+        };
+        consider(per_row_, low.row, true);
+        consider(per_col_, low.col, false);
+        return best;
+    }
+
+    std::vector<std::int32_t> unknowns(std::size_t begin, std::size_t end) const {
+        std::vector<std::int32_t> found;
+        found.reserve(end - begin);
+        for (std::size_t i = begin; i < end; ++i) {
+            found.push_back(items_[i].unknown);
+        }
+        return found;
+    }
+
+    TreeBuilder& builder_;
+    std::int32_t reach_;
+    std::vector<Item> items_;
+    std::vector<Item> scratch_;
+    std::vector<std::int32_t> per_row_;
+    std::vector<std::int32_t> per_col_;
+};
+
 // Fills in every front's boundary: what its unknowns and its children are coupled with and comes later.
-template <class T>
-void find_boundaries(const SymmetricOperator<T>& matrix, EliminationTree& tree) {
+template <class Matrix>
+void find_boundaries(const Matrix& matrix, EliminationTree& tree) {
     std::vector<std::int32_t> seen(static_cast<std::size_t>(tree.n), -1);
     std::vector<std::int32_t> found;
     for (std::size_t f = 0; f < tree.fronts.size(); ++f) {
@@ -245,8 +363,8 @@ void find_boundaries(const SymmetricOperator<T>& matrix, EliminationTree& tree) 
             std::for_each(tree.boundary_of(child), tree.boundary_of(child) + child.n_boundary, note);
         }
         for (std::int32_t p = front.begin; p < front.end; ++p) {
-            for_each_in_row(matrix, tree.order[static_cast<std::size_t>(p)], [&](std::ptrdiff_t j, T value) {
-                if (value != T(0)) {
+            for_each_in_row(matrix, tree.order[static_cast<std::size_t>(p)], [&](std::ptrdiff_t j, auto value) {
+                if (value != decltype(value)(0)) {
                     note(tree.position[static_cast<std::size_t>(j)]);
                 }
             });
@@ -256,6 +374,15 @@ void find_boundaries(const SymmetricOperator<T>& matrix, EliminationTree& tree) 
         front.n_boundary = static_cast<std::int32_t>(found.size());
         tree.boundary.insert(tree.boundary.end(), found.begin(), found.end());
     }
+}
+
+template <class Matrix>
+void finish_tree(const Matrix& matrix, EliminationTree& tree) {
+    tree.position.resize(tree.order.size());
+    for (std::size_t p = 0; p < tree.order.size(); ++p) {
+        tree.position[static_cast<std::size_t>(tree.order[p])] = static_cast<std::int32_t>(p);
+    }
+    find_boundaries(matrix, tree);
 }
 
 }  // namespace
@@ -309,14 +436,23 @@ EliminationTree nested_dissection(const SymmetricOperator<T>& matrix, std::ptrdi
         std::iota(all.begin(), all.end(), 0);
         GraphDissection<T>(builder, matrix).dissect(std::move(all));
     }
-    tree.position.resize(tree.order.size());
-    for (std::size_t p = 0; p < tree.order.size(); ++p) {
-        tree.position[static_cast<std::size_t>(tree.order[p])] = static_cast<std::int32_t>(p);
-    }
-    find_boundaries(matrix, tree);
+    finish_tree(matrix, tree);
     return tree;
 }
 
+template <class Matrix>
+EliminationTree dissect_points(const Matrix& matrix, const std::vector<GridPoint>& points, std::ptrdiff_t reach) {
+    EliminationTree tree;
+    tree.n = matrix.n;
+    tree.order.reserve(points.size());
+    TreeBuilder builder(tree);
+    PointDissection(builder, points, reach).dissect(0, points.size());
+    finish_tree(matrix, tree);
+    return tree;
+}
+
+template EliminationTree dissect_points(const SymmetricOperator<float>&, const std::vector<GridPoint>&, std::ptrdiff_t);
+template EliminationTree dissect_points(const UnknownBlock<float>&, const std::vector<GridPoint>&, std::ptrdiff_t);
 template EliminationTree nested_dissection(const SymmetricOperator<float>&, std::ptrdiff_t, std::ptrdiff_t);
 template EliminationTree nested_dissection(const SymmetricOperator<double>&, std::ptrdiff_t, std::ptrdiff_t);
 

@@ -188,7 +188,8 @@ void SparseFactor<T>::choose_tasks() {
 }
 
 template <class T>
-SparseFactor<T>::SparseFactor(const SymmetricOperator<T>& matrix, T shift, EliminationTree tree, Monitor& monitor)
+template <class Matrix>
+SparseFactor<T>::SparseFactor(const Matrix& matrix, T shift, EliminationTree tree, Monitor& monitor)
     : tree_(std::move(tree)) {
     choose_tasks();
     panel_begin_.reserve(tree_.fronts.size());
@@ -236,7 +237,8 @@ SparseFactor<T>::SparseFactor(const SymmetricOperator<T>& matrix, T shift, Elimi
 }
 
 template <class T>
-void SparseFactor<T>::factorize_front(const SymmetricOperator<T>& matrix, T shift, std::size_t f, Scratch& scratch,
+template <class Matrix>
+void SparseFactor<T>::factorize_front(const Matrix& matrix, T shift, std::size_t f, Scratch& scratch,
                                       std::vector<std::unique_ptr<T[]>>& updates) {
     const Front& front = tree_.fronts[f];
     const std::ptrdiff_t p = front.n_own();
@@ -445,7 +447,120 @@ void SparseFactor<T>::solve(const T* in, T* out, std::ptrdiff_t n_vectors) const
     });
 }
 
+// x: one vector in elimination order. updates: for each front, at boundary_begin, what it subtracts from later rows.
+template <class T>
+void SparseFactor<T>::forward_vector(std::size_t f, T* x, T* updates) const {
+    const Front& front = tree_.fronts[f];
+    const std::ptrdiff_t p = front.n_own();
+    const std::ptrdiff_t n_update = front.n_boundary;
+    const std::ptrdiff_t m = front.size();
+    T* const update = updates + front.boundary_begin;
+    std::fill(update, update + n_update, T(0));
+    const std::int32_t* const boundary = tree_.boundary_of(front);
+    for (std::int32_t c = front.first_child; c >= 0; c = tree_.fronts[static_cast<std::size_t>(c)].next_sibling) {
+        const Front& child = tree_.fronts[static_cast<std::size_t>(c)];
+        const std::int32_t* const child_boundary = tree_.boundary_of(child);
+        const T* const from = updates + child.boundary_begin;
+        std::ptrdiff_t at = 0;
+        for (std::ptrdiff_t j = 0; j < child.n_boundary; ++j) {
+            if (child_boundary[j] < front.end) {
+                x[child_boundary[j]] += from[j];
+            } else {
+                while (boundary[at] != child_boundary[j]) {
+                    ++at;
+                }
+                update[at] += from[j];
+            }
+        }
+    }
+    if (p == 0) {
+        return;
+    }
+    const T* const panel = panels_.get() + panel_begin_[f];
+    using Column = Eigen::Map<Eigen::Matrix<T, Eigen::Dynamic, 1>>;
+    Column own(x + front.begin, p);
+    const_block(panel, p, p, m).template triangularView<Eigen::Lower>().solveInPlace(own);
+    if (n_update > 0) {
+        Column(update, n_update).noalias() -= const_block(panel + p, n_update, p, m) * own;
+    }
+    const std::vector<T>& signs = signs_[f];
+    for (std::size_t i = 0; i < signs.size(); ++i) {
+        own[static_cast<std::ptrdiff_t>(i)] *= signs[i];
+    }
+}
+
+template <class T>
+void SparseFactor<T>::backward_vector(std::size_t f, T* x, T* gathered) const {
+    const Front& front = tree_.fronts[f];
+    const std::ptrdiff_t p = front.n_own();
+    if (p == 0) {
+        return;
+    }
+    const std::ptrdiff_t m = front.size();
+    const std::ptrdiff_t n_update = front.n_boundary;
+    const T* const panel = panels_.get() + panel_begin_[f];
+    const std::int32_t* const boundary = tree_.boundary_of(front);
+    for (std::ptrdiff_t i = 0; i < n_update; ++i) {
+        gathered[i] = x[boundary[i]];
+    }
+    using Column = Eigen::Map<Eigen::Matrix<T, Eigen::Dynamic, 1>>;
+    Column own(x + front.begin, p);
+    if (n_update > 0) {
+        own.noalias() -= const_block(panel + p, n_update, p, m).transpose() * Column(gathered, n_update);
+    }
+    const_block(panel, p, p, m).transpose().template triangularView<Eigen::Upper>().solveInPlace(own);
+}
+
+template <class T>
+void SparseFactor<T>::solve_vector(const T* in, T* out) const {
+    const auto n = static_cast<std::size_t>(tree_.n);
+    std::vector<T> x(n);
+    for (std::size_t i = 0; i < n; ++i) {
+        x[i] = in[tree_.order[i]];
+    }
+    // A front's place is written by its own task and read by its parent's.
+    const std::unique_ptr<T[]> updates(new T[tree_.boundary.size() + 1]);
+    std::ptrdiff_t widest = 0;
+    for (const Front& front : tree_.fronts) {
+        widest = std::max<std::ptrdiff_t>(widest, front.n_boundary);
+    }
+    const auto n_tasks = static_cast<std::ptrdiff_t>(task_roots_.size());
+    parallel_for(n_tasks, 1, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
+        const FlushDenormals guard;
+        for (std::ptrdiff_t t = begin; t < end; ++t) {
+            const auto root = static_cast<std::size_t>(task_roots_[static_cast<std::size_t>(t)]);
+            for (auto f = static_cast<std::size_t>(tree_.fronts[root].subtree_begin); f <= root; ++f) {
+                forward_vector(f, x.data(), updates.get());
+            }
+        }
+    });
+    const FlushDenormals top_guard;
+    for (const std::int32_t f : top_fronts_) {
+        forward_vector(static_cast<std::size_t>(f), x.data(), updates.get());
+    }
+    std::vector<T> gathered(static_cast<std::size_t>(widest) + 1);
+    for (auto f = top_fronts_.rbegin(); f != top_fronts_.rend(); ++f) {
+        backward_vector(static_cast<std::size_t>(*f), x.data(), gathered.data());
+    }
+    parallel_for(n_tasks, 1, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
+        const FlushDenormals guard;
+        std::vector<T> workspace(static_cast<std::size_t>(widest) + 1);
+        for (std::ptrdiff_t t = begin; t < end; ++t) {
+            const auto root = static_cast<std::size_t>(task_roots_[static_cast<std::size_t>(t)]);
+            for (auto f = static_cast<std::ptrdiff_t>(root); f >= tree_.fronts[root].subtree_begin; --f) {
+                backward_vector(static_cast<std::size_t>(f), x.data(), workspace.data());
+            }
+        }
+    });
+    for (std::size_t i = 0; i < n; ++i) {
+        out[tree_.order[i]] = x[i];
+    }
+}
+
 template class SparseFactor<float>;
 template class SparseFactor<double>;
+template SparseFactor<float>::SparseFactor(const SymmetricOperator<float>&, float, EliminationTree, Monitor&);
+template SparseFactor<double>::SparseFactor(const SymmetricOperator<double>&, double, EliminationTree, Monitor&);
+template SparseFactor<float>::SparseFactor(const UnknownBlock<float>&, float, EliminationTree, Monitor&);
 
 }  // namespace fastsoft::detail

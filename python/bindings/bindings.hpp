@@ -6,6 +6,7 @@
 // One function per operation, each in its own bind_<op>.cpp; module.cpp calls them all.
 namespace fastsoft::bindings {
 
+void bind_closed_form(pybind11::module_& module);
 void bind_distance_transform(pybind11::module_& module);
 void bind_estimate_foreground(pybind11::module_& module);
 void bind_graph_laplacian(pybind11::module_& module);

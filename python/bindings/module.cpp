@@ -25,6 +25,7 @@ PYBIND11_MODULE(FASTSOFT_MODULE_NAME, module) {
     });
 
     using namespace fastsoft::bindings;
+    bind_closed_form(module);
     bind_distance_transform(module);
     bind_estimate_foreground(module);
     bind_graph_laplacian(module);

@@ -27,6 +27,7 @@ _LAZY = {
     "StencilMatrix": "operators",
     "SuperpixelGraph": "ops.superpixel_graph",
     "check_trimap": "matting",
+    "closed_form_matting": "matting",
     "color_affinity": "ops.superpixel_graph",
     "composite": "layers",
     "connectivity_error": "ops.matting_errors",
@@ -80,6 +81,7 @@ if TYPE_CHECKING:
     from fastsoft.matting import (
         MattingErrors,
         check_trimap,
+        closed_form_matting,
         matting_errors,
         scribble_masks,
         trimap_from_alpha,

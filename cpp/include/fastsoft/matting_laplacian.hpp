@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "fastsoft/core/view.hpp"
+#include "fastsoft/detail/masked_stencil.hpp"
 
 // The matting affinity W and the matting Laplacian D - W of an image, D = diag(row sums of W):
 //
@@ -38,5 +39,10 @@ void matting_laplacian_csr(const View<const T, 3>& image, MattingMatrix matrix, 
 // The same matrix, radius 1, as a stencil (core/symmetric_operator.hpp): weights (13, H, W).
 template <class T>
 void matting_laplacian_stencil(const View<const T, 3>& image, MattingMatrix matrix, double epsilon, T* weights);
+
+// Rows of the Laplacian, radius 1, of the pixels that a masked stencil numbers; fills its weights, which are double
+// whatever T is. Only the parts of the image around these pixels are looked at.
+template <class T>
+void matting_laplacian_rows(const View<const T, 3>& image, double epsilon, detail::MaskedStencil& rows);
 
 }  // namespace fastsoft

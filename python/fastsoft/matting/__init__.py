@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from fastsoft.matting.closed_form import closed_form_matting
 from fastsoft.matting.metrics import MattingErrors, matting_errors
 from fastsoft.matting.trimap import (
     check_trimap,
@@ -15,6 +16,7 @@ from fastsoft.matting.trimap import (
 __all__ = [
     "MattingErrors",
     "check_trimap",
+    "closed_form_matting",
     "matting_errors",
     "scribble_masks",
     "trimap_from_alpha",

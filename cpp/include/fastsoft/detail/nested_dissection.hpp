@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "fastsoft/core/symmetric_operator.hpp"
+#include "fastsoft/detail/masked_stencil.hpp"
 
 // Order in which a sparse factorisation eliminates the unknowns: nested dissection (George, "Nested dissection of a
 // regular finite element mesh", SIAM J. Numer. Anal. 10, 1973). A separator splits the unknowns into two parts
@@ -48,8 +49,24 @@ template <class T>
 EliminationTree nested_dissection(const SymmetricOperator<T>& matrix, std::ptrdiff_t n_grid_rows,
                                   std::ptrdiff_t n_grid_cols);
 
+// A position on a grid.
+struct GridPoint {
+    std::int32_t row;
+    std::int32_t col;
+};
+
+// The same for unknowns that have places on a grid, several perhaps the same one, anywhere: those of a narrow band,
+// say. Coupled are only places at most `reach` rows and columns apart, so that `reach` neighbouring lines separate.
+// Among all rows and columns the lines with the fewest unknowns are taken that leave parts of similar size.
+template <class Matrix>
+EliminationTree dissect_points(const Matrix& matrix, const std::vector<GridPoint>& points, std::ptrdiff_t reach);
+
 extern template EliminationTree nested_dissection(const SymmetricOperator<float>&, std::ptrdiff_t, std::ptrdiff_t);
 extern template EliminationTree nested_dissection(const SymmetricOperator<double>&, std::ptrdiff_t, std::ptrdiff_t);
+extern template EliminationTree dissect_points(const SymmetricOperator<float>&, const std::vector<GridPoint>&,
+                                               std::ptrdiff_t);
+extern template EliminationTree dissect_points(const UnknownBlock<float>&, const std::vector<GridPoint>&,
+                                               std::ptrdiff_t);
 
 // Calls visit(j, value) for every stored entry (i, j) of row i, term by term; an entry may come several times.
 template <class T, class Visit>

@@ -24,7 +24,9 @@ class SparseFactor {
 public:
     // Takes over the tree. report() of the monitor runs over [0, 1]. Throws std::invalid_argument when a pivot is zero
     // or not finite: the shift is an eigenvalue, or the elimination without pivoting broke down.
-    SparseFactor(const SymmetricOperator<T>& matrix, T shift, EliminationTree tree, Monitor& monitor);
+    // Matrix: a SymmetricOperator<T>, or an UnknownBlock<T> with T = float.
+    template <class Matrix>
+    SparseFactor(const Matrix& matrix, T shift, EliminationTree tree, Monitor& monitor);
 
     // Number of eigenvalues of A below the shift.
     std::ptrdiff_t n_negative() const { return n_negative_; }
@@ -34,13 +36,19 @@ public:
     // out = (A - shift I)^-1 in, for n_vectors planar vectors: in and out are (n_vectors, n) and may be the same.
     void solve(const T* in, T* out, std::ptrdiff_t n_vectors) const;
 
+    // The same for one vector, which the layout for several would pad to a register's width.
+    void solve_vector(const T* in, T* out) const;
+
 private:
     struct Scratch;
 
-    void factorize_front(const SymmetricOperator<T>& matrix, T shift, std::size_t f, Scratch& scratch,
+    template <class Matrix>
+    void factorize_front(const Matrix& matrix, T shift, std::size_t f, Scratch& scratch,
                          std::vector<std::unique_ptr<T[]>>& updates);
     void forward_front(std::size_t f, T* x, std::ptrdiff_t n_vectors, std::vector<std::vector<T>>& updates) const;
     void backward_front(std::size_t f, T* x, std::ptrdiff_t n_vectors, std::vector<T>& gathered) const;
+    void forward_vector(std::size_t f, T* x, T* updates) const;
+    void backward_vector(std::size_t f, T* x, T* gathered) const;
     void choose_tasks();
 
     EliminationTree tree_;
