@@ -55,7 +55,7 @@ struct ChannelSums {
     }
 };
 
-// Sum over all pixels and both unknowns of one(channel, pointers...), row by row in a fixed order.
+// Inner products of each channel, summed over both unknowns of all pixels in a fixed order.
 ChannelSums dot(const Checkerboard<double>& a, const Checkerboard<double>& b) {
     return parallel_sum<ChannelSums>(a.n_rows(), row_grain(a.n_cols()), [&](ptrdiff_t begin, ptrdiff_t end) {
         ChannelSums sums;
@@ -88,7 +88,7 @@ ChannelSums dot(const Checkerboard<double>& a, const Checkerboard<double>& b) {
     });
 }
 
-// y = x * x_factor + y * y_factor, with factors of each channel.
+// y = x * x_factor + y * y_factor, with factors of each channel. Where y_factor is 0, y may be anything before, even NaN.
 void combine(const Checkerboard<double>& x, const PerChannel& x_factor, Checkerboard<double>& y,
              const PerChannel& y_factor) {
     each_row(x, [&](ptrdiff_t row) {
@@ -98,6 +98,13 @@ void combine(const Checkerboard<double>& x, const PerChannel& x_factor, Checkerb
             for (ptrdiff_t s = 0; s < 2; ++s) {
                 const double* const from = x.half(plane, row, s);
                 double* const to = y.half(plane, row, s);
+                if (fy == 0.0) {
+#pragma GCC ivdep
+                    for (ptrdiff_t k = 0; k < x.count(s); ++k) {
+                        to[k] = fx * from[k];
+                    }
+                    continue;
+                }
 #pragma GCC ivdep
                 for (ptrdiff_t k = 0; k < x.count(s); ++k) {
                     to[k] = fx * from[k] + fy * to[k];

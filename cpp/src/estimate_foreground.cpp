@@ -5,6 +5,7 @@
 #include <array>
 #include <cmath>
 #include <cstddef>
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -19,9 +20,9 @@ namespace {
 using std::ptrdiff_t;
 using detail::Checkerboard;
 
-// Pixels of a tile without the margin that its iterations use up. In float32 it takes 450 kB with the margin of two
-// iterations, which fits second-level caches; the margin adds a fifth to the work.
-constexpr ptrdiff_t kTileRows = 48;
+// Pixels of a tile with the margin that its iterations use up. In float32 it takes 430 kB, which fits second-level
+// caches; the margin of two iterations is a sixth of it. Half its columns are a multiple of the longest vectors.
+constexpr ptrdiff_t kTileRows = 56;
 constexpr ptrdiff_t kTileCols = 192;
 constexpr ptrdiff_t kRowGrain = 16;
 
@@ -50,11 +51,11 @@ std::vector<Size> level_sizes(ptrdiff_t height, ptrdiff_t width) {
     return sizes;
 }
 
-// For each of n_to positions the nearest of n_from ones, floor(i n_from / n_to).
-std::vector<ptrdiff_t> nearest(ptrdiff_t n_to, ptrdiff_t n_from) {
+// For each of n_to positions the nearest of n_from ones, floor(i n_from / n_to), times a stride.
+std::vector<ptrdiff_t> nearest(ptrdiff_t n_to, ptrdiff_t n_from, ptrdiff_t stride = 1) {
     std::vector<ptrdiff_t> from(static_cast<std::size_t>(n_to));
     for (ptrdiff_t i = 0; i < n_to; ++i) {
-        from[static_cast<std::size_t>(i)] = std::min(i * n_from / n_to, n_from - 1);
+        from[static_cast<std::size_t>(i)] = std::min(i * n_from / n_to, n_from - 1) * stride;
     }
     return from;
 }
@@ -127,30 +128,51 @@ struct Statistics {
     }
 };
 
+// 1 if a number does not lie in [0, 1], NaN included.
+template <class T>
+int outside(const T* values, ptrdiff_t count, ptrdiff_t step) {
+    int bad = 0;
+    if (step == 1) {
+        for (ptrdiff_t i = 0; i < count; ++i) {
+            bad |= static_cast<int>(!(values[i] >= T(0) && values[i] <= T(1)));
+        }
+        return bad;
+    }
+    for (ptrdiff_t i = 0; i < count; ++i) {
+        bad |= static_cast<int>(!(values[i * step] >= T(0) && values[i * step] <= T(1)));
+    }
+    return bad;
+}
+
 template <class S, class T>
 Statistics<S> statistics(const Problem<T>& problem, ptrdiff_t begin, ptrdiff_t end) {
     Statistics<S> found;
     int alpha_bad = 0;
     int image_bad = 0;
-    const ptrdiff_t step = problem.image.stride(2);
+    const ptrdiff_t pixel = problem.image.stride(1);
+    const ptrdiff_t channel = problem.image.stride(2);
     for (ptrdiff_t row = begin; row < end; ++row) {
-        for (ptrdiff_t col = 0; col < problem.width(); ++col) {
-            const T a = problem.alpha(row, col);
-            const T* const color = &problem.image(row, col, 0);
-            const T c[3] = {color[0], color[step], color[2 * step]};
-            alpha_bad |= static_cast<int>(!(a >= T(0) && a <= T(1)));
-            for (const T value : c) {
-                image_bad |= static_cast<int>(!(value >= T(0) && value <= T(1)));
+        const T* const colors = &problem.image(row, 0, 0);
+        if (channel == 1 && pixel == 3) {
+            image_bad |= outside(colors, 3 * problem.width(), 1);
+        } else {
+            for (ptrdiff_t i = 0; i < 3; ++i) {
+                image_bad |= outside(colors + i * channel, problem.width(), pixel);
             }
-            // In float32 as PyMatting compares with its constants, which are float64.
-            if (static_cast<double>(a) > 0.9) {
+        }
+        alpha_bad |= outside(&problem.alpha(row, 0), problem.width(), problem.alpha.stride(1));
+        for (ptrdiff_t col = 0; col < problem.width(); ++col) {
+            // PyMatting compares float32 with float64 constants, too.
+            const auto a = static_cast<double>(problem.alpha(row, col));
+            const T* const color = colors + col * pixel;
+            if (a > 0.9) {
                 for (std::size_t i = 0; i < 3; ++i) {
-                    found.sum[i] += static_cast<S>(c[i]);
+                    found.sum[i] += static_cast<S>(color[static_cast<ptrdiff_t>(i) * channel]);
                 }
                 found.n_foreground += 1.0;
-            } else if (static_cast<double>(a) < 0.1) {
+            } else if (a < 0.1) {
                 for (std::size_t i = 0; i < 3; ++i) {
-                    found.sum[3 + i] += static_cast<S>(c[i]);
+                    found.sum[3 + i] += static_cast<S>(color[static_cast<ptrdiff_t>(i) * channel]);
                 }
                 found.n_background += 1.0;
             }
@@ -287,123 +309,121 @@ template <class T>
 class RedBlackLevel {
 public:
     // before: colours (rows, cols, 6) of the level before, of size `before_size`.
-    RedBlackLevel(const Problem<T>& problem, Size size, const std::vector<T>& before, Size before_size,
+    RedBlackLevel(const Problem<T>& problem, Size size, const T* before, Size before_size,
                   const MultilevelParams& params)
         : problem_(problem),
           size_(size),
           before_(before),
-          before_cols_n_(before_size.cols),
           params_(params),
           full_rows_(nearest(size.rows, problem.height())),
-          full_cols_(nearest(size.cols, problem.width())),
-          before_rows_(nearest(size.rows, before_size.rows)),
-          before_cols_(nearest(size.cols, before_size.cols)) {
+          image_cols_(nearest(size.cols, problem.width(), problem.image.stride(1))),
+          alpha_cols_(nearest(size.cols, problem.width(), problem.alpha.stride(1))),
+          before_rows_(nearest(size.rows, before_size.rows, before_size.cols * kColors)),
+          before_cols_(nearest(size.cols, before_size.cols, kColors)) {
         const bool small = size.rows <= params.small_size && size.cols <= params.small_size;
         iterations_ = small ? params.n_small_iterations : params.n_large_iterations;
     }
 
-    // out: colours of this level, or null, when they go to the problem's foreground and background.
-    void run(std::vector<T>* out) const {
+    // out: colours of this level (rows, cols, 6), or null, when they go to the problem's foreground and background.
+    void run(T* out) const {
         // Half an iteration makes one more pixel along the cut edges of a tile wrong.
         const ptrdiff_t margin = 2 * static_cast<ptrdiff_t>(iterations_);
-        const ptrdiff_t tile_rows = std::max(kTileRows, 4 * margin);
-        const ptrdiff_t tile_cols = std::max(kTileCols, 4 * margin);
-        if (out != nullptr) {
-            out->resize(static_cast<std::size_t>(size_.rows * size_.cols * kColors));
-        }
-        parallel_for(size_.rows, tile_rows, [&](ptrdiff_t row_begin, ptrdiff_t row_end) {
-            RedBlackTile<T> tile(std::min(size_.cols, tile_cols + 2 * margin), static_cast<T>(params_.regularization),
+        const ptrdiff_t band_rows = std::max(kTileRows, 6 * margin) - 2 * margin;
+        const ptrdiff_t tile_cols = std::max(kTileCols, 6 * margin);
+        parallel_for(size_.rows, band_rows, [&](ptrdiff_t row_begin, ptrdiff_t row_end) {
+            RedBlackTile<T> tile(std::min(size_.cols, tile_cols), static_cast<T>(params_.regularization),
                                  static_cast<T>(params_.gradient_weight));
-            for (ptrdiff_t col_begin = 0; col_begin < size_.cols; col_begin += tile_cols) {
-                const ptrdiff_t col_end = std::min(size_.cols, col_begin + tile_cols);
-                const ptrdiff_t first_row = std::max<ptrdiff_t>(0, row_begin - margin);
-                const ptrdiff_t last_row = std::min(size_.rows, row_end + margin);
+            const ptrdiff_t first_row = std::max<ptrdiff_t>(0, row_begin - margin);
+            const ptrdiff_t last_row = std::min(size_.rows, row_end + margin);
+            ptrdiff_t col_begin = 0;
+            while (col_begin < size_.cols) {
                 const ptrdiff_t first_col = std::max<ptrdiff_t>(0, col_begin - margin);
-                const ptrdiff_t last_col = std::min(size_.cols, col_end + margin);
+                const ptrdiff_t last_col = std::min(size_.cols, first_col + tile_cols);
+                const ptrdiff_t col_end = last_col == size_.cols ? last_col : last_col - margin;
                 tile.reset(last_row - first_row, last_col - first_col);
                 load(tile, first_row, first_col);
                 tile.iterate(iterations_, first_row + first_col);
                 for (ptrdiff_t row = row_begin; row < row_end; ++row) {
+                    const Part part{row - first_row, col_begin - first_col, col_end - first_col};
                     if (out != nullptr) {
-                        T* const to = out->data() + (row * size_.cols + col_begin) * kColors;
-                        store(tile, row - first_row, col_begin - first_col, col_end - col_begin, 0, kColors, to,
-                              kColors, 1);
+                        T* const to = out + (row * size_.cols + col_begin) * kColors;
+                        store(tile.colors(), part, 0, kColors, to, kColors, 1);
                         continue;
                     }
-                    store_view(tile, row - first_row, row, col_begin, first_col, col_end, 0, problem_.foreground);
-                    store_view(tile, row - first_row, row, col_begin, first_col, col_end, 3, problem_.background);
+                    const View<T, 3>& f = problem_.foreground;
+                    store(tile.colors(), part, 0, 3, &f(row, col_begin, 0), f.stride(1), f.stride(2));
+                    if (problem_.background.data() != nullptr) {
+                        const View<T, 3>& b = problem_.background;
+                        store(tile.colors(), part, 3, 3, &b(row, col_begin, 0), b.stride(1), b.stride(2));
+                    }
                 }
+                col_begin = col_end;
             }
         });
     }
 
 private:
     void load(RedBlackTile<T>& tile, ptrdiff_t first_row, ptrdiff_t first_col) const {
-        const ptrdiff_t n_rows = tile.alpha().n_rows();
-        const ptrdiff_t image_step = problem_.image.stride(1);
-        const ptrdiff_t channel_step = problem_.image.stride(2);
-        const ptrdiff_t alpha_step = problem_.alpha.stride(1);
-        for (ptrdiff_t row = 0; row < n_rows; ++row) {
+        for (ptrdiff_t row = 0; row < tile.alpha().n_rows(); ++row) {
             const ptrdiff_t full_row = full_rows_[static_cast<std::size_t>(first_row + row)];
-            const T* const image_row = &problem_.image(full_row, 0, 0);
-            const T* const alpha_row = &problem_.alpha(full_row, 0);
-            const T* const before_row =
-                before_.data() +
-                before_rows_[static_cast<std::size_t>(first_row + row)] * before_cols_n_ * kColors;
+            const T* const image = &problem_.image(full_row, 0, 0);
+            const T* const alpha = &problem_.alpha(full_row, 0);
+            const T* const before = before_ + before_rows_[static_cast<std::size_t>(first_row + row)];
             for (ptrdiff_t s = 0; s < 2; ++s) {
+                const ptrdiff_t first = first_col + s;
                 const ptrdiff_t count = tile.alpha().count(s);
-                const ptrdiff_t* const full_cols = full_cols_.data() + first_col + s;
-                const ptrdiff_t* const before_cols = before_cols_.data() + first_col + s;
-                T* const alpha = tile.alpha().half(0, row, s);
-                T* const image[3] = {tile.image().half(0, row, s), tile.image().half(1, row, s),
-                                     tile.image().half(2, row, s)};
-                T* colors[kColors];
-                for (ptrdiff_t i = 0; i < kColors; ++i) {
-                    colors[i] = tile.colors().half(i, row, s);
-                }
-                for (ptrdiff_t k = 0; k < count; ++k) {
-                    const T* const from = image_row + full_cols[2 * k] * image_step;
-                    const T* const start = before_row + before_cols[2 * k] * kColors;
-                    alpha[k] = alpha_row[full_cols[2 * k] * alpha_step];
-                    image[0][k] = from[0];
-                    image[1][k] = from[channel_step];
-                    image[2][k] = from[2 * channel_step];
-                    for (ptrdiff_t i = 0; i < kColors; ++i) {
-                        colors[i][k] = start[i];
-                    }
-                }
+                gather<1>(alpha, 0, alpha_cols_.data() + first, count, tile.alpha(), row, s);
+                gather<3>(image, problem_.image.stride(2), image_cols_.data() + first, count, tile.image(), row, s);
+                gather<kColors>(before, 1, before_cols_.data() + first, count, tile.colors(), row, s);
             }
         }
     }
 
-    void store_view(RedBlackTile<T>& tile, ptrdiff_t tile_row, ptrdiff_t row, ptrdiff_t col_begin, ptrdiff_t first_col,
-                    ptrdiff_t col_end, ptrdiff_t first_color, const View<T, 3>& to) const {
-        if (to.data() != nullptr) {
-            store(tile, tile_row, col_begin - first_col, col_end - col_begin, first_color, 3, &to(row, col_begin, 0),
-                  to.stride(1), to.stride(2));
+    // Every other column's values of N planes.
+    template <ptrdiff_t N>
+    static void gather(const T* from, ptrdiff_t plane_step, const ptrdiff_t* cols, ptrdiff_t count, Checkerboard<T>& to,
+                       ptrdiff_t row, ptrdiff_t s) {
+        T* out[N];
+        for (ptrdiff_t i = 0; i < N; ++i) {
+            out[i] = to.half(i, row, s);
+        }
+        for (ptrdiff_t k = 0; k < count; ++k) {
+            const T* const pixel = from + cols[2 * k];
+            for (ptrdiff_t i = 0; i < N; ++i) {
+                out[i][k] = pixel[i * plane_step];
+            }
         }
     }
 
-    // Writes n_colors colours of `count` pixels of a row of the tile.
-    static void store(RedBlackTile<T>& tile, ptrdiff_t row, ptrdiff_t col, ptrdiff_t count, ptrdiff_t first_color,
-                      ptrdiff_t n_colors, T* to, ptrdiff_t step, ptrdiff_t color_step) {
+    // Part of a row of a tile.
+    struct Part {
+        ptrdiff_t row;
+        ptrdiff_t begin;
+        ptrdiff_t end;
+    };
+
+    // Writes n_colors colours of the pixels of a part.
+    static void store(const Checkerboard<T>& colors, const Part& part, ptrdiff_t first_color, ptrdiff_t n_colors, T* to,
+                      ptrdiff_t step, ptrdiff_t color_step) {
         for (ptrdiff_t i = 0; i < n_colors; ++i) {
-            const T* const halves[2] = {tile.colors().half(first_color + i, row, 0),
-                                        tile.colors().half(first_color + i, row, 1)};
-            T* const out = to + i * color_step;
-            for (ptrdiff_t p = 0; p < count; ++p) {
-                out[p * step] = halves[(col + p) & 1][(col + p) >> 1];
+            for (ptrdiff_t s = 0; s < 2; ++s) {
+                const T* const half = colors.half(first_color + i, part.row, s);
+                const ptrdiff_t begin = (part.begin + 1 - s) / 2;
+                const ptrdiff_t end = (part.end + 1 - s) / 2;
+                T* const out = to + i * color_step + (2 * begin + s - part.begin) * step;
+                for (ptrdiff_t k = begin; k < end; ++k) {
+                    out[2 * (k - begin) * step] = half[k];
+                }
             }
         }
     }
 
     const Problem<T>& problem_;
     Size size_;
-    const std::vector<T>& before_;
-    ptrdiff_t before_cols_n_;
+    const T* before_;
     const MultilevelParams& params_;
     int iterations_ = 0;
-    std::vector<ptrdiff_t> full_rows_, full_cols_, before_rows_, before_cols_;
+    std::vector<ptrdiff_t> full_rows_, image_cols_, alpha_cols_, before_rows_, before_cols_;
 };
 
 template <class T>
@@ -416,12 +436,16 @@ ForegroundFault red_black(const Problem<T>& problem, const std::vector<Size>& si
         return found.fault();
     }
     const auto start = found.template means<T>();
-    std::vector<T> before(start.begin(), start.end());
-    std::vector<T> colors;
+    // Colours of a level and of the one before; the last level's go where the caller wants them.
+    const Size largest = sizes.size() > 1 ? sizes[sizes.size() - 2] : Size{1, 1};
+    const auto capacity = static_cast<std::size_t>(largest.rows * largest.cols * kColors);
+    auto before = std::make_unique_for_overwrite<T[]>(capacity);
+    auto colors = std::make_unique_for_overwrite<T[]>(capacity);
+    std::copy(start.begin(), start.end(), before.get());
     Size before_size{1, 1};
     for (const Size& size : sizes) {
         const bool last = &size == &sizes.back();
-        RedBlackLevel<T>(problem, size, before, before_size, params).run(last ? nullptr : &colors);
+        RedBlackLevel<T>(problem, size, before.get(), before_size, params).run(last ? nullptr : colors.get());
         std::swap(before, colors);
         before_size = size;
         monitor.report(last ? 1.0 : 0.25);
