@@ -296,3 +296,16 @@ def test_written_files_follow_the_umask(tmp_path):
     finally:
         os.umask(before)
     assert (tmp_path / "a.png").stat().st_mode & 0o777 == 0o640
+
+
+def test_alpha_is_read_when_asked_for(tmp_path):
+    rgba = np.arange(2 * 3 * 4, dtype=np.uint8).reshape(2, 3, 4) * 10
+    Image.fromarray(rgba).save(tmp_path / "a.png")
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png", alpha=True), np.float32(rgba) / 255)
+    Image.fromarray(rgba[:, :, :2], "LA").save(tmp_path / "la.png")
+    grey = read_image(tmp_path / "la.png", alpha=True)
+    np.testing.assert_array_equal(grey, np.float32(rgba[:, :, [0, 0, 0, 1]]) / 255)
+    Image.fromarray(rgba[:, :, :3]).save(tmp_path / "rgb.png")
+    opaque = read_image(tmp_path / "rgb.png", alpha=True)
+    np.testing.assert_array_equal(opaque[:, :, :3], np.float32(rgba[:, :, :3]) / 255)
+    assert (opaque[:, :, 3] == 1).all()

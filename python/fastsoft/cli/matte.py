@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fastsoft.cli._pictures import backdrop_option, cover, one_result, read_backdrop, write
 from fastsoft.cli._photos import at_least, progress_of, use_threads, warnings_as_lines
+from fastsoft.cli._pictures import backdrop_option, cover, one_result, read_backdrop, write
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -56,7 +56,9 @@ def add_parser(commands: Any) -> None:
         "published forms",
     )
     parser.add_argument(
-        "--augment", action="store_true", help="mean over 24 turned, mirrored and resized photographs: 24 times the time"
+        "--augment",
+        action="store_true",
+        help="mean over 24 turned, mirrored and resized photographs: 24 times the time",
     )
     backdrop_option(parser, "write NAME_over.png: the foreground over this colour or picture")
     parser.add_argument("--threads", type=at_least(1), metavar="N", help="threads (default: all processors)")

@@ -48,7 +48,9 @@ def load_network(weights: str | os.PathLike[str] | None = None) -> MattingNetwor
     state, metadata = read_weights(weights, checksum=checksum)
     from fastsoft.matting.network import network_of
 
-    return network_of(state, metadata, name).fold()
+    network = network_of(state, metadata, name).fold()
+    network.source = name if checksum is None else f"embedded, SHA-256 {checksum}"
+    return network
 
 
 def convert_published_weights(checkpoint: str | os.PathLike[str], output: str | os.PathLike[str]) -> None:

@@ -297,6 +297,8 @@ class MattingNetwork(nn.Module):
 
     _mean: Tensor
     _deviation: Tensor
+    # Where the weights come from, for records.
+    source: str = ""
 
     def __init__(
         self,
