@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import torch
 
+import fastsoft
 from fastsoft.cli import main
 from fastsoft.errors import ImageReadError
 from fastsoft.matting.composition import CompositionData, CompositionSettings
 from fastsoft.matting.network import MattingNetwork, network_of
-from fastsoft.matting.training import MattingTraining, make_batch, matting_loss, train_matting
+from fastsoft.matting.training import MattingTraining, closed_form_plane, make_batch, matting_loss, train_matting
 from fastsoft.weights import read_weights
 from tests.reference.matting_loss import matting_loss as reference_loss
 
@@ -92,6 +93,36 @@ def test_batches_depend_on_seed_and_step_alone(data):
     assert set(one.trimap.unique().tolist()) <= {0.0, np.float32(128 / 255), 1.0}
     assert torch.equal(one.unknown, ((one.trimap > 0) & (one.trimap < 1)).float())
     assert one.extra is None
+
+
+def test_the_closed_form_channel_is_that_of_the_crop(data, tmp_path):
+    settings = dataclasses.replace(SMALL, steps=1, closed_form=True, learning_rate=0.0, learning_rate_encoder=0.0)
+    batch = make_batch(data, settings, 1)
+    # Both sides are known in these two.
+    assert all({0.0, 1.0} <= set(trimap.unique().tolist()) for trimap in batch.trimap)
+    assert batch.extra.shape == (2, 1, 64, 64)
+    for image, trimap, plane in zip(batch.image, batch.trimap, batch.extra, strict=True):
+        expected = fastsoft.closed_form_matting(
+            image.permute(1, 2, 0).contiguous().numpy(), np.round(trimap[0].numpy() * 255).astype(np.uint8)
+        )
+        np.testing.assert_allclose(plane[0], expected, atol=1e-6)
+    # A network that is not trained returns it.
+    network = train_matting(data, settings, tmp_path)
+    assert network.extra_channels == ("closed_form",)
+    with torch.inference_mode():
+        np.testing.assert_allclose(network(batch.image, batch.trimap, batch.extra), batch.extra, atol=1e-6)
+
+
+@pytest.mark.parametrize(("known", "value"), [((0,), 0.0), ((255,), 1.0), ((), 128 / 255)])
+def test_the_closed_form_channel_of_one_sided_crops(rng, known, value):
+    trimap = np.full((40, 40), 128, dtype=np.uint8)
+    for k in known:
+        trimap[:8] = k
+    image = rng.random((40, 40, 3)).astype(np.float32)
+    plane = closed_form_plane(image, trimap)
+    assert (plane[trimap == 128] == np.float32(value)).all()
+    with pytest.warns(RuntimeWarning):
+        np.testing.assert_allclose(plane, fastsoft.closed_form_matting(image, trimap), atol=1e-6)
 
 
 @pytest.mark.parametrize("average", [0.0, 0.9])

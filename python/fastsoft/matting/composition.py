@@ -33,6 +33,8 @@ from fastsoft.matting.augmentation import (
 )
 from fastsoft.matting.procedural import KINDS, draw_foreground
 from fastsoft.matting.trimap import UNKNOWN
+from fastsoft.ops.estimate_foreground import estimate_foreground
+from fastsoft.ops.refine_foreground import refine_foreground
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -417,12 +419,8 @@ def _prepare(image_path: Path, alpha_path: Path, *, estimate: bool, refine: bool
         raise ValueError(f"alpha/{alpha_path.name} must have pixels above {STRAY}, got none")
     color = image
     if estimate:
-        from fastsoft import estimate_foreground
-
         color = estimate_foreground(image, scaled)
     if refine and min(scaled.shape) >= 32:
-        from fastsoft import refine_foreground
-
         color = refine_foreground(np.ascontiguousarray(color, dtype=np.float32), scaled)
     picture = Image.fromarray((np.asarray(color).clip(0, 1) * 255 + 0.5).astype(np.uint8))
     cover = Image.fromarray((scaled * 255 + 0.5).astype(np.uint8))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -18,9 +18,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fastsoft._checks import check_choice, check_int, check_number
+from fastsoft.matting.closed_form import closed_form_matting
 from fastsoft.matting.composition import CompositionData, CompositionSettings
 from fastsoft.matting.network import ENCODERS, MattingNetwork, save_network
-from fastsoft.matting.trimap import UNKNOWN
+from fastsoft.matting.trimap import BACKGROUND, FOREGROUND, UNKNOWN
 from fastsoft.networks import fill
 from fastsoft.training import run_training
 from fastsoft.weights import read_weights
@@ -163,6 +164,16 @@ class Batch:
         return Batch(moved(self.image), moved(self.trimap), extra, moved(self.alpha), moved(self.unknown))
 
 
+def closed_form_plane(image: Any, trimap: Any) -> Any:
+    """Return the alpha (H, W), float32, of closed-form matting for a crop whose trimap may be one-sided."""
+    foreground, background = (trimap == FOREGROUND).any(), (trimap == BACKGROUND).any()
+    if foreground and background:
+        return np.asarray(closed_form_matting(image, trimap), dtype=np.float32)
+    # The same values without the warning, which is of no use here.
+    value = 255 if foreground else 0 if background else UNKNOWN
+    return np.where(trimap == UNKNOWN, value, trimap).astype(np.float32) / np.float32(255)
+
+
 def make_batch(data: CompositionData, settings: MattingTraining, step: int) -> Batch:
     """Return the crops of a step; seed and step determine them."""
     images, trimaps, alphas, extras = [], [], [], []
@@ -172,9 +183,7 @@ def make_batch(data: CompositionData, settings: MattingTraining, step: int) -> B
         trimaps.append(sample.trimap[None])
         alphas.append(sample.alpha[None])
         if settings.closed_form:
-            from fastsoft import closed_form_matting
-
-            extras.append(np.asarray(closed_form_matting(sample.image, sample.trimap), dtype=np.float32)[None])
+            extras.append(closed_form_plane(sample.image, sample.trimap)[None])
     trimap = np.stack(trimaps)
     return Batch(
         torch.from_numpy(np.ascontiguousarray(np.stack(images))),
