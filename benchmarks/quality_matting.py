@@ -69,9 +69,10 @@ def network(path: Path, *, refine: bool, augment: bool) -> System:
 
     def run(image: Any, trimap: Any) -> Any:
         from fastsoft.matting.models import network_matting
+        from fastsoft.matting.planes import extra_planes
 
         found = network_at(path)
-        extra = closed_form(image, trimap).astype(np.float32) if found.extra_channels else None
+        extra = extra_planes(found.extra_channels, image, trimap)
         return network_matting(image, trimap, weights=found, extra=extra, refine=refine, augment=augment)
 
     return run

@@ -14,7 +14,8 @@ from fastsoft.cli import main
 from fastsoft.errors import ImageReadError
 from fastsoft.matting.composition import CompositionData, CompositionSettings
 from fastsoft.matting.network import MattingNetwork, network_of
-from fastsoft.matting.training import MattingTraining, closed_form_plane, make_batch, matting_loss, train_matting
+from fastsoft.matting.planes import closed_form_plane
+from fastsoft.matting.training import MattingTraining, make_batch, matting_loss, train_matting
 from fastsoft.weights import read_weights
 from tests.reference.matting_loss import matting_loss as reference_loss
 

@@ -141,6 +141,12 @@ def _add_matting(kinds: Any) -> None:
         action="store_true",
         help="the network corrects the alpha of closed-form matting",
     )
+    matting.add_argument(
+        "--color-posterior-channel",
+        dest="color_posterior",
+        action="store_true",
+        help="the network is told how likely a pixel's colour is foreground",
+    )
     for option, name, low, default, what in (
         ("--steps", "steps", 1, 100_000, "updates of the weights"),
         ("--batch", "batch", 1, 4, "crops per update"),

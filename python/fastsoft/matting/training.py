@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -18,10 +18,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fastsoft._checks import check_choice, check_int, check_number
-from fastsoft.matting.closed_form import closed_form_matting
 from fastsoft.matting.composition import CompositionData, CompositionSettings
 from fastsoft.matting.network import ENCODERS, MattingNetwork, save_network
-from fastsoft.matting.trimap import BACKGROUND, FOREGROUND, UNKNOWN
+from fastsoft.matting.planes import CLOSED_FORM, COLOR_POSTERIOR, extra_planes
+from fastsoft.matting.trimap import UNKNOWN
 from fastsoft.networks import fill
 from fastsoft.training import run_training
 from fastsoft.weights import read_weights
@@ -36,8 +36,6 @@ LEVELS = 5  # of the loss [paper]
 SMOOTHING = 1e-6
 # Alphas beyond these are as good as opaque or transparent [authors' program].
 OPAQUE, CLEAR = 0.999, 0.001
-# Name of the network's extra channel.
-CLOSED_FORM = "closed_form"
 
 
 @dataclass(frozen=True)
@@ -54,6 +52,8 @@ class MattingTraining:
         Of the network, `fastsoft.matting.network.ENCODERS`.
     closed_form : bool
         Whether the network is also given the alpha of closed-form matting, to which its output is added.
+    color_posterior : bool
+        Whether the network is also given what the known pixels' colours say, `fastsoft.matting.planes.color_posterior`.
     learning_rate, learning_rate_encoder : float
         Of Adam, for the decoder and for the encoder; both decay as ``(1 - step / steps) ** 0.9``.
     weight_decay, weight_decay_norm : float
@@ -76,6 +76,7 @@ class MattingTraining:
     batch: int = 4
     encoder: str = "mobilenet_v2"
     closed_form: bool = False
+    color_posterior: bool = False
     learning_rate: float = 5e-4
     learning_rate_encoder: float = 1e-4
     weight_decay: float = 1e-4
@@ -86,6 +87,11 @@ class MattingTraining:
     bfloat16: bool = False
     seed: int = 0
     composition: CompositionSettings = field(default_factory=CompositionSettings)
+
+    @property
+    def extra_channels(self) -> tuple[str, ...]:
+        """Names of what the network is given besides photograph and trimap."""
+        return (CLOSED_FORM,) * self.closed_form + (COLOR_POSTERIOR,) * self.color_posterior
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch"):
@@ -164,16 +170,6 @@ class Batch:
         return Batch(moved(self.image), moved(self.trimap), extra, moved(self.alpha), moved(self.unknown))
 
 
-def closed_form_plane(image: Any, trimap: Any) -> Any:
-    """Return the alpha (H, W), float32, of closed-form matting for a crop whose trimap may be one-sided."""
-    foreground, background = (trimap == FOREGROUND).any(), (trimap == BACKGROUND).any()
-    if foreground and background:
-        return np.asarray(closed_form_matting(image, trimap), dtype=np.float32)
-    # The same values without the warning, which is of no use here.
-    value = 255 if foreground else 0 if background else UNKNOWN
-    return np.where(trimap == UNKNOWN, value, trimap).astype(np.float32) / np.float32(255)
-
-
 def make_batch(data: CompositionData, settings: MattingTraining, step: int) -> Batch:
     """Return the crops of a step; seed and step determine them."""
     images, trimaps, alphas, extras = [], [], [], []
@@ -182,13 +178,13 @@ def make_batch(data: CompositionData, settings: MattingTraining, step: int) -> B
         images.append(sample.image.transpose(2, 0, 1))
         trimaps.append(sample.trimap[None])
         alphas.append(sample.alpha[None])
-        if settings.closed_form:
-            extras.append(closed_form_plane(sample.image, sample.trimap)[None])
+        if settings.extra_channels:
+            extras.append(extra_planes(settings.extra_channels, sample.image, sample.trimap).transpose(2, 0, 1))
     trimap = np.stack(trimaps)
     return Batch(
         torch.from_numpy(np.ascontiguousarray(np.stack(images))),
         torch.from_numpy(trimap.astype(np.float32) / np.float32(255)),
-        torch.from_numpy(np.stack(extras)) if extras else None,
+        torch.from_numpy(np.ascontiguousarray(np.stack(extras))) if extras else None,
         torch.from_numpy(np.stack(alphas)),
         torch.from_numpy((trimap == UNKNOWN).astype(np.float32)),
     )
@@ -243,8 +239,7 @@ def train_matting(
     weights as one that was not (on the CPU bit for bit, with one number of threads).
     """
     torch.manual_seed(settings.seed)
-    extra = (CLOSED_FORM,) if settings.closed_form else ()
-    network = MattingNetwork(settings.encoder, extra_channels=extra, residual=settings.closed_form)
+    network = MattingNetwork(settings.encoder, extra_channels=settings.extra_channels, residual=settings.closed_form)
     if initial_weights is not None:
         load_initial(network, initial_weights)
     network.to(device).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
