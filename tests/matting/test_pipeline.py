@@ -102,7 +102,7 @@ def test_bad_arguments_are_refused(composition, weights, tmp_path):
             fastsoft.matte(**{"image": image, "trimap": trimap, **options})
     odd = MattingNetwork("mobilenet_v2", **NARROW, extra_channels=("depth",))
     save_network(tmp_path / "odd.safetensors", odd, odd.state_dict())
-    with pytest.raises(ValueError, match=r"needs no plane but 'closed_form', got \['depth'\]"):
+    with pytest.raises(ValueError, match="extra channels must be of closed_form, color_posterior, got depth"):
         fastsoft.matte(image, trimap, weights=load_network(tmp_path / "odd.safetensors"))
 
 

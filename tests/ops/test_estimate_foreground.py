@@ -112,9 +112,7 @@ def test_sequential_order_is_pymattings(rng, shape):
 @pytest.mark.parametrize("sizes", [(90, 6), (1, 1), (5, 2), (3, 200)])
 def test_blur_fusion_equals_its_formula(rng, shape, sizes):
     image, alpha, _, _ = make(rng, shape)
-    found = fastsoft.estimate_foreground(
-        image, alpha, method="blur_fusion", window_sizes=sizes, return_background=True
-    )
+    found = fastsoft.estimate_foreground(image, alpha, method="blur_fusion", window_sizes=sizes, return_background=True)
     expected = reference.blur_fusion(image, alpha, sizes)
     for one, other in zip(found, expected, strict=True):
         # Window sums are off by some roundings, and are divided by 1e-5 where alpha is next to nothing.
@@ -160,9 +158,7 @@ def test_closed_form_says_when_it_has_not_converged(rng):
     image, alpha, _, _ = make(rng, (30, 31))
     with pytest.raises(fastsoft.ConvergenceError, match="after 2 of 2 iterations") as caught:
         fastsoft.estimate_foreground(image, alpha, method="closed_form", max_iterations=2)
-    found = fastsoft.estimate_foreground(
-        image, alpha, method="closed_form", max_iterations=2, allow_unconverged=True
-    )
+    found = fastsoft.estimate_foreground(image, alpha, method="closed_form", max_iterations=2, allow_unconverged=True)
     np.testing.assert_array_equal(caught.value.result, found)
 
 

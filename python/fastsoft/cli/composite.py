@@ -21,8 +21,8 @@ def add_parser(commands: Any) -> None:
     parser: argparse.ArgumentParser = commands.add_parser(
         "composite",
         help="put layers together again",
-        description="Put layers together, over a colour or a picture. Layers are RGBA pictures with straight alpha, all "
-        "of one size.",
+        description="Put layers together, over a colour or a picture. Layers are RGBA pictures with straight alpha, "
+        "all of one size.",
         allow_abbrev=False,
     )
     parser.add_argument(
@@ -71,7 +71,8 @@ def _run(arguments: argparse.Namespace) -> None:
     most = float(total.max())
     if most > 1 + len(files) * _SLACK:
         raise ValueError(
-            f"layers must have alphas that sum to at most 1 for --mode add, got a sum of {most:g}: --mode over takes any"
+            f"layers must have alphas that sum to at most 1 for --mode add, got a sum of {most:g}: "
+            "--mode over takes any"
         )
     if backdrop is None:
         picture = np.concatenate([added / np.where(total > 0, total, 1), total], axis=2)

@@ -99,7 +99,8 @@ def network_matting(
     weights : path or MattingNetwork, optional
         As for `load_network`, or what it returned.
     extra : ndarray, shape (H, W) or (H, W, E), float32 or float64, optional
-        Further planes in [0, 1], if the network wants them: the closed-form alpha, say.
+        Further planes in [0, 1], if the network wants them. By default those that its ``extra_channels`` name are made
+        by `fastsoft.matting.planes.extra_planes`.
     refine : bool or str or RefinementSettings, default False
         Backpropagating refinement: about as many times slower as it has steps (100), so that borders of the unknown
         region are met. "compat" and "paper" are the two published forms.
@@ -141,6 +142,10 @@ def network_matting(
     from fastsoft.matting.network_inference import predict_alpha
 
     network = load_network(weights) if weights is None or isinstance(weights, (str, os.PathLike)) else weights
+    if extra is None and network.extra_channels:
+        from fastsoft.matting.planes import extra_planes
+
+        extra = extra_planes(network.extra_channels, image, trimap)
     return predict_alpha(
         network, image, trimap, extra, refine=refine, augment=augment, large=large, tile=tile, progress=progress
     )

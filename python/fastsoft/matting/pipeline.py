@@ -13,6 +13,7 @@ from fastsoft._stages import timed_stage
 from fastsoft.layers.result import Layers
 from fastsoft.matting.closed_form import closed_form_matting
 from fastsoft.matting.models import load_network, network_matting
+from fastsoft.matting.planes import extra_planes
 from fastsoft.matting.trimap import check_trimap
 from fastsoft.ops.estimate_foreground import estimate_foreground
 from fastsoft.ops.project_colors import project_colors
@@ -32,9 +33,6 @@ METHODS = ("network", "closed_form")
 
 # Name of every stage and roughly its share of the time, for progress bars.
 STAGES = {"closed_form": 0.2, "network": 0.6, "colors": 0.2}
-
-# What a network may want to be given besides photograph and trimap.
-CLOSED_FORM = "closed_form"
 
 
 def matte(
@@ -108,23 +106,23 @@ def matte(
     network = None
     if method == "network":
         network = load_network(weights) if weights is None or isinstance(weights, (str, os.PathLike)) else weights
-        strange = [name for name in network.extra_channels if name != CLOSED_FORM]
-        if strange:
-            raise ValueError(f"weights must be of a network that needs no plane but 'closed_form', got {strange}")
 
     timings: dict[str, float] = {}
 
     def stage(name: str) -> AbstractContextManager[Callable[[float], None] | None]:
         return timed_stage(name, timings, progress)
 
-    alpha = None
-    if network is None or CLOSED_FORM in network.extra_channels:
+    if network is None:
         with stage("closed_form") as report:
             alpha = closed_form_matting(image, trimap, progress=report)
-    if network is not None:
+    else:
+        extra = None
+        if network.extra_channels:
+            with stage("closed_form"):
+                extra = extra_planes(network.extra_channels, image, trimap)
         with stage("network") as report:
             alpha = network_matting(
-                image, trimap, weights=network, extra=alpha, refine=refine, augment=augment, progress=report
+                image, trimap, weights=network, extra=extra, refine=refine, augment=augment, progress=report
             )
     with stage("colors") as report:
         alpha = np.asarray(alpha, dtype=image.dtype)
