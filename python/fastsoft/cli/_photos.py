@@ -129,12 +129,17 @@ def _folders(photos: list[str], output: Path) -> list[Path]:
     return folders
 
 
-def save(layers: Layers, folder: Path, photo: str) -> None:
-    """Write the layers of a photo; if that fails, `run_photos` stops."""
+def save(layers: Layers, folder: Path, photo: str, started: float, quiet: bool) -> None:
+    """Write the layers of a photo and say so; if it fails, `run_photos` stops."""
+    from fastsoft._environment import peak_memory
+
     try:
         layers.save(folder, source=photo)
     except OSError as error:
         raise WriteError(f"cannot write {folder}: {error.strerror or error}") from error
+    if not quiet:
+        spent = f"{time.perf_counter() - started:.1f} s, {peak_memory() / 1e9:.2f} GB"
+        print(f"{photo}: {layers.n_layers} layers in {folder} ({spent})", flush=True)
 
 
 @contextlib.contextmanager
