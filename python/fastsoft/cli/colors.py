@@ -36,7 +36,7 @@ def color_options(parser: argparse.ArgumentParser) -> None:
         "--weights",
         metavar="FILE",
         help=".safetensors of 'fastsoft train colors', or of the authors' networks "
-        "(fastsoft.color.convert_published_weights); needed, as none come with fastsoft yet",
+        "(fastsoft.color.convert_published_weights); default: those that come with fastsoft",
     )
     parser.add_argument(
         "--smooth",

@@ -61,9 +61,9 @@ def decompose_colors(
     palette : int or ndarray, shape (n, 3), floating point, optional
         The colours, in [0, 1], all different; or their number, 7 by default, and k-means finds them
         (`fastsoft.color.color_palette`). How many there may be depends on the weights.
-    weights : path or ColorModel
+    weights : path or ColorModel, optional
         ``.safetensors`` of ``fastsoft train colors`` or of `fastsoft.color.convert_published_weights`, or what
-        `fastsoft.color.load_model` made of it. No weights come with fastsoft yet.
+        `fastsoft.color.load_model` made of it. By default those that come with fastsoft, for 2 to 10 colours.
     exact : bool, default True
         Change the colours as little as possible so that the layers recompose the photograph exactly
         (`fastsoft.project_colors`).
