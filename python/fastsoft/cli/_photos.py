@@ -18,7 +18,17 @@ if TYPE_CHECKING:
 
     from fastsoft.layers import Layers
 
-__all__ = ["WriteError", "at_least", "fail", "progress_of", "run_photos", "save", "use_threads", "warnings_as_lines"]
+__all__ = [
+    "WriteError",
+    "at_least",
+    "fail",
+    "progress_of",
+    "run_photos",
+    "save",
+    "use_threads",
+    "warnings_as_lines",
+    "writing",
+]
 
 
 def at_least(low: int) -> Callable[[str], int]:
@@ -73,7 +83,7 @@ def run_photos(arguments: argparse.Namespace, one: Callable[[str, Path, argparse
                     failed += 1
                     fail(str(error))
                     break
-                except (ValueError, TypeError, RuntimeError, OSError) as error:
+                except (ValueError, TypeError, RuntimeError, OSError, ImportError) as error:
                     failed += 1
                     message = str(error)
                     fail(message if photo in message else f"{photo}: {message}")
@@ -131,10 +141,17 @@ def _folders(photos: list[str], output: Path) -> list[Path]:
 
 def save(layers: Layers, folder: Path, photo: str) -> None:
     """Write the layers of a photo; if that fails, `run_photos` stops."""
-    try:
+    with writing(folder):
         layers.save(folder, source=photo)
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Take errors of the system for errors of writing, at which `run_photos` stops."""
+    try:
+        yield
     except OSError as error:
-        raise WriteError(f"cannot write {folder}: {error.strerror or error}") from error
+        raise WriteError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 @contextlib.contextmanager

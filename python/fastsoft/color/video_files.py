@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
+import warnings
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -20,12 +22,11 @@ from fastsoft.threads import num_threads
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["CLIP_SUFFIXES", "MOVIE_FORMATS", "Clip", "Frame", "Movie", "is_clip", "open_clip", "write_movie"]
+__all__ = ["CLIP_SUFFIXES", "MOVIE_FORMATS", "Clip", "Frame", "Movie", "open_clip", "write_movie"]
 
 # Names that are taken for clips; anything else is taken for a photograph.
-CLIP_SUFFIXES = frozenset(
-    ".3gp .avi .flv .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .mxf .ogv .ts .webm .wmv .y4m".split()
-)
+_CLIP_NAMES = ".3gp .avi .flv .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .mxf .ogv .ts .webm .wmv .y4m"
+CLIP_SUFFIXES = frozenset(_CLIP_NAMES.split())
 # Endings of clips that are written, and the names that FFmpeg has for the formats.
 MOVIE_FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
 
@@ -44,11 +45,6 @@ _SWSCALE = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9}
 _SD_WIDTH, _SD_HEIGHT = 1024, 576
 # Least resolution of the times at which tracks begin in .mp4 and .mov.
 _LEAST_TIMESCALE = 10000
-
-
-def is_clip(path: str | os.PathLike[str]) -> bool:
-    """Tell whether a name is that of a clip, by its ending."""
-    return Path(path).suffix.lower() in CLIP_SUFFIXES
 
 
 def _pyav() -> Any:
@@ -115,6 +111,9 @@ class Clip:
         self._lost: set[int] = set()
         self._last: int | None = None
         self._last_packet: int | None = None
+        # Seconds at which the last packet of any stream ends, and why reading ended before.
+        self._end = 0.0
+        self._unreadable: str | None = None
         self._step = max(1, round(1 / (self.rate * self.time_base)))
 
     @property
@@ -135,43 +134,41 @@ class Clip:
         VideoReadError
             If there is not one frame that can be decoded, or their size changes.
         """
-        audio = self.audio if on_audio else None
-        number, end, unreadable = 0, 0.0, None
-        pending = None
-        packets = self._packets()
-        while True:
-            try:
-                packet = next(packets, None)
-            except self._av.FFmpegError as error:
-                packet, unreadable = None, error.strerror or str(error)
-            if packet is not None:
-                if packet.pts is not None:
-                    end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
-                if on_audio is not None and packet.stream is audio and not packet.is_corrupt:
-                    on_audio(packet)
-                if packet.stream is not self._stream:
-                    continue
-            elif pending is not None and self._cut_inside_a_packet():
-                self._lose(pending)
-            # A packet is decoded when the next one has come, so that the last one is known as such.
-            for given in (pending,) if packet is not None else (pending, None):
-                if given is not None or packet is None:
-                    for frame in self._decode(given):
-                        yield self._frame(frame, number)
-                        number += 1
-            if packet is None:
-                break
-            pending = packet
+        number = 0
+        for packet in self._packets(on_audio):
+            for frame in self._decode(packet):
+                yield self._frame(frame, number)
+                number += 1
         if self._last is None:
             raise VideoReadError(f"cannot read {self.name}: no frame of it can be decoded")
         self.n_frames = number
-        self.warning = self._verdict(number, end, unreadable)
+        self.warning = self._verdict(number)
 
-    def _packets(self) -> Iterator[Any]:
-        """Yield the packets of all streams: the one that lasts longest says whether the clip ends before its time."""
-        for packet in self._container.demux():
-            if packet.size:
-                yield packet
+    def _packets(self, on_audio: Callable[[Any], None] | None) -> Iterator[Any]:
+        """Yield the packets of the video, and None at the end, for what the decoder still holds then."""
+        audio = self.audio if on_audio else None
+        # One behind, so that the last one is known as such before it is decoded.
+        pending = None
+        try:
+            # Of all streams: the one that lasts longest says whether the clip ends before its time.
+            for packet in self._container.demux():
+                if not packet.size:
+                    continue
+                if packet.pts is not None:
+                    self._end = max(self._end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+                if on_audio is not None and packet.stream is audio and not packet.is_corrupt:
+                    on_audio(packet)
+                if packet.stream is self._stream:
+                    if pending is not None:
+                        yield pending
+                    pending = packet
+        except self._av.FFmpegError as error:
+            self._unreadable = error.strerror or str(error)
+        if pending is not None:
+            if self._cut_inside_a_packet():
+                self._lose(pending)
+            yield pending
+        yield None
 
     def _decode(self, packet: Any) -> Iterator[Any]:
         """Yield the whole frames that a packet gives, or, for None, that the decoder still holds."""
@@ -200,6 +197,8 @@ class Clip:
         self._check_size(frame.width, frame.height)
         if self._shape is None:
             self._shape, self.tags = shape, _tags(frame)
+            if _quarter_turns(frame) % 2:
+                self.pixel_aspect = 1 / self.pixel_aspect
         elif shape != self._shape:
             raise VideoReadError(
                 f"cannot read {self.name} beyond frame {number}: the next one has {shape[1]}x{shape[0]} pixels, those "
@@ -231,7 +230,7 @@ class Clip:
             interpolation=flags.BICUBIC | flags.FULL_CHR_H_INT | flags.ACCURATE_RND,
             threads=1,
         )
-        return np.ascontiguousarray(np.rot90(to_float(rgb.to_ndarray()), round(frame.rotation / 90) % 4))
+        return np.ascontiguousarray(np.rot90(to_float(rgb.to_ndarray()), _quarter_turns(frame)))
 
     def _cut_inside_a_packet(self) -> bool:
         """Tell whether the file ends within a packet of its container, as far as that shows from its size."""
@@ -240,25 +239,30 @@ class Clip:
         size = os.stat(self.name).st_size
         return all(size % packet for packet in _TRANSPORT_PACKETS)
 
-    def _verdict(self, number: int, end: float, unreadable: str | None) -> str | None:
+    def _verdict(self, number: int) -> str | None:
         """Say what is wrong with the clip."""
         assert self._last is not None
         found = f"{number} frames are whole, the last at {float(self._last * self.time_base):.3f} s"
         inside = {pts for pts in self._lost if pts < self._last and pts != self._last_packet}
         said = []
-        if unreadable is not None:
-            said.append(f"the clip cannot be read to its end ({unreadable}): {found}")
+        if self._unreadable is not None:
+            said.append(f"the clip cannot be read to its end ({self._unreadable}): {found}")
         elif self._lost - inside:
             said.append(f"the clip ends in the middle of a packet: {found}")
         elif self._container.duration and self._container.format.name.startswith(_KNOWN_DURATION):
             declared = self._container.duration / 1_000_000
             before_zero = min(0.0, (self._container.start_time or 0) / 1_000_000)
-            if declared - (end - before_zero) > max(_SLACK, _SLACK_FRAMES / float(self.rate)):
+            if declared - (self._end - before_zero) > max(_SLACK, _SLACK_FRAMES / float(self.rate)):
                 said.append(f"the clip ends before the {declared:.3f} s that its header says: {found}")
         if inside:
             first = float(min(inside) * self.time_base)
             said.append(f"{len(inside)} damaged frames are left out, the first at {first:.3f} s")
         return "; ".join(said) or None
+
+
+def _quarter_turns(frame: Any) -> int:
+    """Return by how many quarters a frame is to be turned counter-clockwise to be upright."""
+    return round(frame.rotation / 90) % 4
 
 
 def _tags(source: Any) -> Tags:
@@ -381,7 +385,9 @@ class _Kind:
 
 
 _KINDS = {
-    "prores": _Kind("prores_ks", {"profile": "4444", "alpha_bits": "16"}, "SLICE", True, "yuva444p10le", "yuva444p10le"),
+    "prores": _Kind(
+        "prores_ks", {"profile": "4444", "alpha_bits": "16"}, "SLICE", True, "yuva444p10le", "yuva444p10le"
+    ),
     # Without frames that refer to later ones, times are in the file as given. A short look ahead keeps memory small.
     "h264": _Kind("libx264", {"crf": "16", "bf": "0", "rc-lookahead": "10"}, "FRAME", False, "yuv420p", "yuv444p"),
 }
@@ -441,4 +447,20 @@ def write_movie(
 
 
 def _add_audio(container: Any, clip: Clip) -> Any:
-    return None if clip.audio is None else container.add_stream_from_template(clip.audio)
+    """Make place for the audio of a clip, if it has any and the format can hold it."""
+    av, audio = _pyav(), clip.audio
+    if audio is None:
+        return None
+    # Whether a format can hold it shows only when the header is written, which here is tried in memory.
+    trial = av.open(io.BytesIO(), "w", format=container.format.name)
+    try:
+        trial.add_stream_from_template(audio)
+        trial.start_encoding()
+    except (ValueError, av.FFmpegError):
+        form = container.format.name
+        warnings.warn(f"the audio ({audio.name}) is left out: {form} cannot hold it", RuntimeWarning, stacklevel=2)
+        return None
+    finally:
+        with contextlib.suppress(Exception):
+            trial.close()
+    return container.add_stream_from_template(audio)

@@ -76,13 +76,15 @@ class VideoRun:
         else:
             return
         if "run" not in earlier:
-            raise ValueError(f"{self.folder} must be empty or hold layers of this clip, got a folder with another {name}")
-        theirs = earlier["run"]
-        for key, value in self.identity.items():
-            if theirs.get(key) != value:
+            raise ValueError(
+                f"{self.folder} must be empty or hold layers of this clip, got a folder with another {name}"
+            )
+        for key, ours in self.identity.items():
+            theirs = earlier["run"].get(key)
+            if theirs != ours:
                 raise ValueError(
-                    f"{self.folder} holds layers of another {_WORDS.get(key, key)}{_difference(theirs.get(key), value)}: "
-                    "give another folder, or begin anew (restart)"
+                    f"{self.folder} holds layers of another {_WORDS.get(key, key)}{_difference(theirs, ours)}: give "
+                    "another folder, or begin anew (restart)"
                 )
         if self.pictures:
             self.palette = np.array(earlier["palette"], dtype=np.float64)
