@@ -49,8 +49,9 @@ def write_clip(
         if options is None:
             options = {"qp": "0"} if codec == "libx264rgb" else {}
         stream = out.add_stream(codec, rate=RATE, options=options)
-        height, width = frames[0].shape[:2]
-        stream.width, stream.height, stream.pix_fmt = width, height, pix_fmt
+        first = frames[0]
+        size = (first.height, first.width) if isinstance(first, av.VideoFrame) else first.shape[:2]
+        (stream.height, stream.width), stream.pix_fmt = size, pix_fmt
         stream.time_base = stream.codec_context.time_base = time_base
         if rotation is not None:
             stream.set_display_rotation(rotation)

@@ -76,9 +76,7 @@ class VideoRun:
         else:
             return
         if "run" not in earlier:
-            raise ValueError(
-                f"{self.folder} must be empty or hold layers of this clip, got a folder with another {name}"
-            )
+            raise ValueError(f"{self.folder} must be new or hold layers of this clip, got the {name} of something else")
         for key, ours in self.identity.items():
             theirs = earlier["run"].get(key)
             if theirs != ours:
