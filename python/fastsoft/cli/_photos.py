@@ -139,10 +139,15 @@ def _folders(photos: list[str], output: Path) -> list[Path]:
     return folders
 
 
-def save(layers: Layers, folder: Path, photo: str) -> None:
-    """Write the layers of a photo; if that fails, `run_photos` stops."""
+def save(layers: Layers, folder: Path, photo: str, started: float, quiet: bool) -> None:
+    """Write the layers of a photo and say so; if it fails, `run_photos` stops."""
+    from fastsoft._environment import peak_memory
+
     with writing(folder):
         layers.save(folder, source=photo)
+    if not quiet:
+        spent = f"{time.perf_counter() - started:.1f} s, {peak_memory() / 1e9:.2f} GB"
+        print(f"{photo}: {layers.n_layers} layers in {folder} ({spent})", flush=True)
 
 
 @contextlib.contextmanager

@@ -125,7 +125,6 @@ def _one(photo: str, folder: Path, arguments: argparse.Namespace) -> None:
 
 
 def _decompose_one(photo: str, folder: Path, arguments: argparse.Namespace) -> None:
-    from fastsoft._environment import peak_memory
     from fastsoft.color.pipeline import STAGES, decompose_colors
     from fastsoft.image import read_image
 
@@ -144,12 +143,7 @@ def _decompose_one(photo: str, folder: Path, arguments: argparse.Namespace) -> N
             seed=arguments.seed,
             progress=progress,
         )
-    save(layers, folder, photo)
-    if not arguments.quiet:
-        seconds = time.perf_counter() - started
-        print(
-            f"{photo}: {layers.n_layers} layers in {folder} ({seconds:.1f} s, {peak_memory() / 1e9:.2f} GB)", flush=True
-        )
+    save(layers, folder, photo, started, arguments.quiet)
 
 
 def _read_mask(file: str, shape: tuple[int, ...]) -> Any:

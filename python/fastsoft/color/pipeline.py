@@ -15,7 +15,7 @@ from fastsoft.color.models import default_model, load_model
 from fastsoft.color.palette import check_palette, color_palette, format_color
 from fastsoft.color.processing import normalize_alphas, smooth_alphas
 from fastsoft.layers.result import Layers
-from fastsoft.layers.simplex import project_to_simplex
+from fastsoft.layers.simplex import largest_excess, project_to_simplex
 from fastsoft.ops.project_colors import project_colors
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def decompose_colors(
         if process is not None:
             alphas = np.asarray(process(alphas))
             check_shape(alphas, shape, "the alphas that process returned")
-        if process is not None or smooth or alphas.dtype != image.dtype or _sums_are_off(alphas):
+        if process is not None or smooth or alphas.dtype != image.dtype or largest_excess(alphas) > SUM_SLACK:
             alphas, largest_correction = project_to_simplex(alphas.astype(image.dtype, copy=False))
     with stage("colors") as report:
         colors = model.colors(picture, colors_in, alphas.astype(np.float32, copy=False), state, progress=report)
@@ -157,10 +157,6 @@ def decompose_colors(
         "seed": seed if np.ndim(palette) == 0 else None,
     }
     return Layers(alphas, image, largest_correction, timings, settings, colors=colors, palette=found)
-
-
-def _sums_are_off(alphas: Any) -> bool:
-    return bool(np.abs(alphas.sum(axis=2) - 1).max() > SUM_SLACK)
 
 
 def _stages(timings: dict[str, float], progress: Progress | None) -> Any:

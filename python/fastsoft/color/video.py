@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import os
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,7 @@ from fastsoft.color.video_run import VideoRun
 from fastsoft.image import DEFAULT_MAX_PIXELS, write_png
 from fastsoft.layers.overview import overview_picture
 from fastsoft.layers.quantization import quantize_alphas, quantized_rgba
+from fastsoft.threads import num_threads
 from fastsoft.weights import file_checksum
 
 if TYPE_CHECKING:
@@ -182,6 +184,7 @@ def decompose_video(
     try:
         with contextlib.ExitStack() as stack:
             opened = stack.enter_context(open_clip(clip, max_pixels=max_pixels))
+            pool = stack.enter_context(ThreadPoolExecutor(num_threads(), "fastsoft"))
             run.start(found, total, opened.time_base)
             movies: list[Any] = []
             for frame in _reported(opened, progress, n_resumed, total):
@@ -196,11 +199,13 @@ def decompose_video(
                         stack.enter_context(write_movie(run.movie(k), "prores", opened, pictures.shape[1:3]))
                         for k in range(len(found))
                     ]
-                for k, picture in enumerate(pictures):
-                    if movies:
-                        movies[k].write(picture, frame)
-                    else:
-                        write_png(run.picture(k, frame.number), picture)
+                if movies:
+                    for movie, picture in zip(movies, pictures, strict=True):
+                        movie.write(picture, frame)
+                else:
+                    # The library that compresses lets other threads run.
+                    paths = [run.picture(k, frame.number) for k in range(len(found))]
+                    list(pool.map(write_png, paths, pictures))
                 if frame.number == 0:
                     write_png(run.overview(), overview_picture(layers))
                 run.note(frame.number, [frame.pts, *meter.add(layers.image, pictures[..., 3])])
