@@ -25,9 +25,11 @@ _LAZY = {
     "SparsifyResult": "ops.sparsify",
     "StencilMatrix": "operators",
     "SuperpixelGraph": "ops.superpixel_graph",
+    "VideoReadError": "errors",
     "color_affinity": "ops.superpixel_graph",
     "composite": "layers",
     "decompose_colors": "color",
+    "decompose_video": "color",
     "graph_laplacian": "ops.graph_laplacian",
     "group_segments": "semantic",
     "guided_filter": "ops.guided_filter",
@@ -41,6 +43,7 @@ _LAZY = {
     "project_colors": "ops.project_colors",
     "read_image": "image",
     "recolor": "color",
+    "recolor_video": "color",
     "region_means": "ops.superpixel_graph",
     "relax_segments": "ops.relax",
     "save_layers": "layers",
@@ -61,8 +64,8 @@ _LAZY = {
 __all__ = ["__version__", *_LAZY]
 
 if TYPE_CHECKING:
-    from fastsoft.color import decompose_colors, recolor
-    from fastsoft.errors import Cancelled, ConvergenceError, ImageReadError
+    from fastsoft.color import decompose_colors, decompose_video, recolor, recolor_video
+    from fastsoft.errors import Cancelled, ConvergenceError, ImageReadError, VideoReadError
     from fastsoft.image import read_image, to_float, write_png
     from fastsoft.layers import Layers, composite, save_layers, split_layer
     from fastsoft.operators import OperatorSum, StencilMatrix
