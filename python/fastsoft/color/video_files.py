@@ -262,7 +262,7 @@ class Clip:
 
 def _quarter_turns(frame: Any) -> int:
     """Return by how many quarters a frame is to be turned counter-clockwise to be upright."""
-    return round(frame.rotation / 90) % 4
+    return int(round(frame.rotation / 90) % 4)
 
 
 def _tags(source: Any) -> Tags:
