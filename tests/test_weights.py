@@ -15,6 +15,8 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from fastsoft import weights
+from fastsoft.color import decompose_colors
+from fastsoft.color.models import default_model
 from fastsoft.semantic import compute_features
 from fastsoft.semantic.network_features import load_network
 from fastsoft.weights import embedded_weights, read_weights
@@ -33,7 +35,7 @@ def installation(tmp_path, monkeypatch):
 
 
 def test_the_embedded_weights_are_what_the_package_promises():
-    path, checksum = embedded_weights("features")
+    path, checksum = embedded_weights("features", "")
     content = path.read_bytes()
     assert hashlib.sha256(content).hexdigest() == checksum
     assert len(content) <= 12_000_000
@@ -69,7 +71,7 @@ def test_unknown_weights_are_refused():
     with pytest.raises(
         ValueError, match=r"weights that come with fastsoft are .*features.safetensors.*, got none.safe"
     ):
-        embedded_weights("none")
+        embedded_weights("none", "")
 
 
 def ship(*arguments):
@@ -129,7 +131,36 @@ def test_what_cannot_be_shipped_leaves_nothing(tmp_path, value, message):
     assert list(folder.iterdir()) == []
 
 
+def test_shipping_with_other_metadata(tmp_path):
+    save_file({"a": np.ones(3, np.float32)}, tmp_path / "a.safetensors", metadata={"gain": "1.0", "design": "layers"})
+    assert ship(tmp_path / "a.safetensors", "b", "--folder", tmp_path, "--metadata", "gain=0.5").returncode == 0
+    assert read_weights(tmp_path / "b.safetensors")[1] == {"gain": "0.5", "design": "layers"}
+    refused = ship(tmp_path / "a.safetensors", "c", "--folder", tmp_path, "--metadata", "gian=0.5")
+    assert refused.returncode == 1
+    assert "--metadata must change one of gain, design, got gian=0.5" in refused.stderr
+    assert not (tmp_path / "c.safetensors").exists()
+
+
 def test_shipping_a_missing_file_is_an_error(tmp_path):
     result = ship(tmp_path / "none.safetensors", "features", "--folder", tmp_path)
     assert result.returncode == 1
     assert "cannot read weights from" in result.stderr
+
+
+def test_the_embedded_color_weights_are_what_the_package_promises():
+    path, checksum = embedded_weights("colors", "")
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == checksum
+    assert path.stat().st_size <= 8_000_000
+    state, metadata = read_weights(path)
+    assert metadata["design"] == "layers"
+    assert {value.dtype.name for value in state.values()} == {"float16"}
+    assert path.with_suffix(".md").is_file()
+    assert default_model().source == f"embedded, SHA-256 {checksum}"
+
+
+def test_altered_color_weights_are_refused(installation, rng):
+    path = installation / "colors.safetensors"
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(ValueError, match=r"colors.safetensors must have the SHA-256 .*'fastsoft train colors'"):
+        decompose_colors(rng.random((20, 30, 3)))

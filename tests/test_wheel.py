@@ -35,7 +35,7 @@ def test_importing_loads_nothing_heavy():
     code = "import sys, fastsoft; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
     loaded = set(run_python(code).split())
     assert "fastsoft" in loaded
-    assert not loaded & {"torch", "cupy", "scipy", "PIL", "tqdm", "skimage", "cv2", "numba", "matplotlib"}
+    assert not loaded & {"torch", "av", "cupy", "scipy", "PIL", "tqdm", "skimage", "cv2", "numba", "matplotlib"}
 
 
 def test_using_operations_loads_neither_torch_nor_cupy():
@@ -47,7 +47,7 @@ def test_using_operations_loads_neither_torch_nor_cupy():
     """
     loaded = set(run_python(code).split())
     assert "numpy" in loaded
-    assert not loaded & {"torch", "cupy", "skimage", "cv2", "numba", "matplotlib"}
+    assert not loaded & {"torch", "av", "cupy", "skimage", "cv2", "numba", "matplotlib"}
 
 
 def test_no_openmp_runtime_is_loaded():

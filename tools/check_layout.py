@@ -37,6 +37,7 @@ SHARED_OPS_MODULES = {"__init__", "solver_info"}
 # Heavy libraries, and the only files that may import them. An empty tuple: nothing in the package may.
 RESTRICTED_IMPORTS = {
     "torch": ("network*.py", "training*.py"),
+    "av": ("video_files.py",),
     "cupy": ("_dispatch.py",),
     "torchvision": (),
     "timm": (),

@@ -2,6 +2,7 @@
 """Puts trained weights into the package: half precision, the same bytes from the same weights, checksum on record.
 
 Usage: python tools/ship_weights.py RUN/features.safetensors features
+       python tools/ship_weights.py RUN/colors.safetensors colors --metadata gain=0.7
 
 Writes python/fastsoft/weights/NAME.safetensors and its SHA-256 into checksums.json beside it. NAME.md, the model card,
 is written by hand. Needs the package to be installed.
@@ -66,10 +67,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("source", help="file of weights that training wrote")
     parser.add_argument("name", help="name that the package knows them by, such as features")
+    parser.add_argument("--metadata", nargs="*", default=[], metavar="KEY=VALUE", help="what the file says differently")
     parser.add_argument("--folder", type=Path, default=FOLDER, help="(default: the package's)")
     options = parser.parse_args(arguments)
     try:
         state, metadata = read_weights(options.source)
+        for entry in options.metadata:
+            key, _, value = entry.partition("=")
+            if key not in metadata:
+                raise ValueError(f"--metadata must change one of {', '.join(metadata)}, got {entry}")
+            metadata[key] = value
         content = serialised({name: half(name, array) for name, array in state.items()}, metadata)
         if len(content) > MOST_BYTES:
             raise ValueError(f"weights must be at most {MOST_BYTES} bytes, got {len(content)}")

@@ -28,6 +28,7 @@ _LAZY = {
     "SuperpixelGraph": "ops.superpixel_graph",
     "check_trimap": "matting",
     "closed_form_matting": "matting",
+    "VideoReadError": "errors",
     "color_affinity": "ops.superpixel_graph",
     "composite": "layers",
     "connectivity_error": "ops.matting_errors",
@@ -35,6 +36,7 @@ _LAZY = {
     "distance_transform": "ops.distance_transform",
     "estimate_foreground": "ops.estimate_foreground",
     "gradient_error": "ops.matting_errors",
+    "decompose_video": "color",
     "graph_laplacian": "ops.graph_laplacian",
     "group_segments": "semantic",
     "guided_filter": "ops.guided_filter",
@@ -52,6 +54,7 @@ _LAZY = {
     "read_image": "image",
     "recolor": "color",
     "refine_foreground": "ops.refine_foreground",
+    "recolor_video": "color",
     "region_means": "ops.superpixel_graph",
     "relax_segments": "ops.relax",
     "save_layers": "layers",
@@ -76,8 +79,8 @@ _LAZY = {
 __all__ = ["__version__", *_LAZY]
 
 if TYPE_CHECKING:
-    from fastsoft.color import decompose_colors, recolor
-    from fastsoft.errors import Cancelled, ConvergenceError, ImageReadError
+    from fastsoft.color import decompose_colors, decompose_video, recolor, recolor_video
+    from fastsoft.errors import Cancelled, ConvergenceError, ImageReadError, VideoReadError
     from fastsoft.image import read_image, to_float, write_png
     from fastsoft.layers import Layers, composite, save_layers, split_layer
     from fastsoft.matting import (

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["Cancelled", "ConvergenceError", "ImageReadError"]
+__all__ = ["Cancelled", "ConvergenceError", "ImageReadError", "VideoReadError"]
 
 
 class ConvergenceError(RuntimeError):
@@ -28,6 +28,10 @@ class ConvergenceError(RuntimeError):
 
 class ImageReadError(ValueError):
     """A file is not an image that can be read: missing, truncated, corrupt or too large."""
+
+
+class VideoReadError(ValueError):
+    """A file is not a clip that can be read: missing, damaged from the start, without video, or too large."""
 
 
 class Cancelled(RuntimeError):

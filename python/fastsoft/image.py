@@ -18,12 +18,16 @@ from fastsoft.errors import ImageReadError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
-__all__ = ["DEFAULT_MAX_PIXELS", "read_image", "to_float", "write_png"]
+__all__ = ["DEFAULT_MAX_PIXELS", "photo_files", "read_image", "to_float", "write_png"]
 
 DEFAULT_MAX_PIXELS = 2**28
+
+# Of the files in a folder that are taken for photographs.
+_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
 
 # EXIF orientation -> (swap rows with columns first, flip rows, flip columns) that makes the picture upright.
 _ORIENTATION = {
@@ -252,6 +256,11 @@ def to_float(array: Any) -> Any:
     if array.dtype == np.bool_ or array.dtype == np.float16:
         return array.astype(np.float32)
     raise TypeError(f"array must have dtype uint8, uint16, bool or floating point, got {array.dtype}")
+
+
+def photo_files(folder: Path) -> list[Path]:
+    """Return the files of a folder that by their names are photographs, sorted."""
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES)
 
 
 def write_png(path: str | os.PathLike[str], array: Any) -> None:

@@ -193,3 +193,23 @@ def test_threads_change_no_bit_and_stay_as_set(network, rng, torch_threads):
     with pytest.raises(fastsoft.Cancelled):
         LayerModel(network).alphas(image, palette, tile=16, progress=cancel)
     assert torch.get_num_threads() == 3
+
+
+def test_the_gain_scales_what_layers_take_up_of_the_rest(rng, tmp_path):
+    """With a gain of 0 colours are the palette's plus their offsets; in between, they lie in between."""
+    torch.manual_seed(2)
+    network = LayerNetwork((8, 8, 8))
+    torch.nn.init.normal_(network.head.weight, std=0.1)
+    image = rng.random((32, 48, 3)).astype(np.float32)
+    palette = rng.random((3, 3)).astype(np.float32)
+    found = {}
+    for gain in (0.0, 0.25, 1.0):
+        network.gain = gain
+        save_network(network, tmp_path / "w.safetensors")
+        model = load_model(tmp_path / "w.safetensors")
+        alphas, state = model.alphas(image, palette)
+        found[gain] = model.colors(image, palette, alphas, state)
+    inside = (found[1.0] > 0) & (found[1.0] < 1) & (found[0.0] > 0) & (found[0.0] < 1)
+    expected = 0.75 * found[0.0] + 0.25 * found[1.0]
+    np.testing.assert_allclose(found[0.25][inside], expected[inside], atol=1e-5)
+    assert np.abs(found[1.0] - found[0.0]).max() > 0.05

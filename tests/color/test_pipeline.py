@@ -115,8 +115,6 @@ def test_stages_are_reported_in_order(image, weights):
 
 def test_bad_arguments_are_refused(image, weights, rng):
     call = fastsoft.decompose_colors
-    with pytest.raises(ValueError, match="weights must be given, as none for colours come with fastsoft yet"):
-        call(image)
     for palette, message in [
         ([], "palette must hold at least 2 colours, got none"),
         (PALETTE[:1], "palette must hold at least 2 colours, got 1"),
@@ -205,8 +203,6 @@ def test_the_command_takes_masks(photo, weights, tmp_path):
 
 def test_the_command_reports_errors(photo, weights, tmp_path, capsys):
     arguments = ["colors", str(photo), "-o", str(tmp_path / "out")]
-    assert main(arguments) == 1
-    assert "weights must be given, as none for colours come with fastsoft yet" in capsys.readouterr().err
     assert main([*arguments, "--weights", str(tmp_path / "none.safetensors")]) == 1
     assert "cannot read weights from" in capsys.readouterr().err
     arguments += ["--weights", str(weights), "-q"]

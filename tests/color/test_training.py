@@ -126,65 +126,6 @@ def test_an_interrupted_run_ends_with_the_same_weights(folder, tmp_path, stop_at
     assert all(torch.equal(value, resumed[key]) for key, value in whole.items())
 
 
-def test_an_update_cut_in_two_is_not_kept(folder, tmp_path, monkeypatch):
-    data = PhotoFolders([folder])
-    whole = train_colors(data, SMALL, tmp_path / "whole").state_dict()
-    step = torch.optim.Adam.step
-    calls = []
-
-    def broken(optimizer, *arguments):
-        step(optimizer, *arguments)
-        calls.append(1)
-        if len(calls) == 4:
-            raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(torch.optim.Adam, "step", broken)
-        with pytest.raises(KeyboardInterrupt):
-            train_colors(data, SMALL, tmp_path / "parts", save_every=2)
-    resumed = train_colors(data, SMALL, tmp_path / "parts").state_dict()
-    assert all(torch.equal(value, resumed[key]) for key, value in whole.items())
-
-
-def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(folder, tmp_path, monkeypatch):
-    data = PhotoFolders([folder])
-    save = torch.save
-    calls = []
-
-    def full(state, file):
-        calls.append(1)
-        if len(calls) > 1:
-            file.write(b"half")
-            raise OSError("no space left on device")
-        save(state, file)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(torch, "save", full)
-        with pytest.raises(OSError, match="no space left"):
-            train_colors(data, SMALL, tmp_path, save_every=2)
-    assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["step"] == 2
-    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.pt"]
-
-
-def test_the_written_weights_are_the_running_mean(folder, tmp_path, monkeypatch):
-    seen = []
-    step = torch.optim.Adam.step
-
-    def recording(self, *arguments, **options):
-        step(self, *arguments, **options)
-        seen.append([p.detach().double().clone() for g in self.param_groups for p in g["params"]])
-
-    monkeypatch.setattr(torch.optim.Adam, "step", recording)
-    torch.manual_seed(SMALL.seed)
-    expected = [p.detach().double() for p in LayerNetwork(SMALL.channels).parameters()]
-    averaged = train_colors(PhotoFolders([folder]), dataclasses.replace(SMALL, average=0.5), tmp_path)
-    for k, weights in enumerate(seen):
-        keep = min(0.5, (1 + k) / (10 + k))
-        expected = [keep * old + (1 - keep) * new for old, new in zip(expected, weights, strict=True)]
-    for found, value in zip(averaged.parameters(), expected, strict=True):
-        np.testing.assert_allclose(found.detach().numpy(), value.numpy(), atol=1e-6)
-
-
 def test_weights_are_kept_on_the_way(folder, tmp_path):
     train_colors(PhotoFolders([folder]), SMALL, tmp_path, keep_every=4)
     assert sorted(path.name for path in tmp_path.glob("*.safetensors")) == [

@@ -289,26 +289,6 @@ def test_an_interrupted_run_ends_with_the_same_weights(folder, tmp_path, stop_at
         assert torch.equal(value, resumed[key]), key
 
 
-def test_an_update_cut_in_two_is_not_kept(folder, tmp_path, monkeypatch):
-    data = RegionFolder(folder)
-    whole = train_features(data, SMALL, tmp_path / "whole").state_dict()
-    step = torch.optim.AdamW.step
-    calls = []
-
-    def cut(optimizer, *arguments):
-        step(optimizer, *arguments)
-        calls.append(1)
-        if len(calls) == 4:
-            raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(torch.optim.AdamW, "step", cut)
-        with pytest.raises(KeyboardInterrupt):
-            train_features(data, SMALL, tmp_path / "parts", save_every=2)
-    resumed = train_features(data, SMALL, tmp_path / "parts").state_dict()
-    assert all(torch.equal(value, resumed[key]) for key, value in whole.items())
-
-
 def test_a_checkpoint_of_other_settings_is_refused(folder, tmp_path):
     train_features(RegionFolder(folder), dataclasses.replace(SMALL, steps=1), tmp_path)
     with pytest.raises(ValueError, match=r"output .* must be empty or hold a run of the same settings"):

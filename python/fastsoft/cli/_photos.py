@@ -28,6 +28,7 @@ __all__ = [
     "terminate_like_interrupt",
     "use_threads",
     "warnings_as_lines",
+    "writing",
 ]
 
 
@@ -83,7 +84,7 @@ def run_photos(arguments: argparse.Namespace, one: Callable[[str, Path, argparse
                     failed += 1
                     fail(str(error))
                     break
-                except (ValueError, TypeError, RuntimeError, OSError) as error:
+                except (ValueError, TypeError, RuntimeError, OSError, ImportError) as error:
                     failed += 1
                     message = str(error)
                     fail(message if photo in message else f"{photo}: {message}")
@@ -139,12 +140,24 @@ def _folders(photos: list[str], output: Path) -> list[Path]:
     return folders
 
 
-def save(layers: Layers, folder: Path, photo: str) -> None:
-    """Write the layers of a photo; if that fails, `run_photos` stops."""
-    try:
+def save(layers: Layers, folder: Path, photo: str, started: float, quiet: bool) -> None:
+    """Write the layers of a photo and say so; if it fails, `run_photos` stops."""
+    from fastsoft._environment import peak_memory
+
+    with writing(folder):
         layers.save(folder, source=photo)
+    if not quiet:
+        spent = f"{time.perf_counter() - started:.1f} s, {peak_memory() / 1e9:.2f} GB"
+        print(f"{photo}: {layers.n_layers} layers in {folder} ({spent})", flush=True)
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Take errors of the system for errors of writing, at which `run_photos` stops."""
+    try:
+        yield
     except OSError as error:
-        raise WriteError(f"cannot write {folder}: {error.strerror or error}") from error
+        raise WriteError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from fastsoft.cli._clips import decompose_clip, is_clip
 from fastsoft.cli._photos import at_least, fail, progress_of, run_photos, save, use_threads, warnings_as_lines
 
 __all__ = ["add_parser", "color", "color_options", "load"]
@@ -36,7 +37,7 @@ def color_options(parser: argparse.ArgumentParser) -> None:
         "--weights",
         metavar="FILE",
         help=".safetensors of 'fastsoft train colors', or of the authors' networks "
-        "(fastsoft.color.convert_published_weights); needed, as none come with fastsoft yet",
+        "(fastsoft.color.convert_published_weights); default: those that come with fastsoft",
     )
     parser.add_argument(
         "--smooth",
@@ -54,7 +55,11 @@ def color_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=at_least(0), default=0, metavar="N", help="seed of k-means (default: 0)")
     parser.add_argument("--threads", type=at_least(1), metavar="N", help="threads (default: all processors)")
     parser.add_argument(
-        "--max-pixels", type=at_least(1), default=2**28, metavar="N", help="refuse larger photos (default: 2^28)"
+        "--max-pixels",
+        type=at_least(1),
+        default=2**28,
+        metavar="N",
+        help="refuse larger photos (default: 2^28)",
     )
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress, only errors")
 
@@ -63,14 +68,16 @@ def add_parser(commands: Any) -> None:
     """Add the subcommand to the parser."""
     parser: argparse.ArgumentParser = commands.add_parser(
         "colors",
-        help="decompose photographs into layers of homogeneous colour",
-        description="Decompose photographs into layers of homogeneous colour. For each one, a folder named after it "
-        "receives layer_01.png and so on (RGBA, in the order of the palette; their sum is the photograph), "
+        help="decompose photographs or clips into layers of homogeneous colour",
+        description="Decompose photographs or clips into layers of homogeneous colour. For each photo, a folder named "
+        "after it receives layer_01.png and so on (RGBA, in the order of the palette; their sum is the photograph), "
         "overview.png, alphas.npz and settings.json. It appears when it is complete; a file that cannot be read does "
-        "not stop the others.",
+        "not stop the others. A clip (.mp4, .mov, .mkv and others; needs PyAV, pip install 'fastsoft[video]') gets one "
+        "palette for all frames, and layer_01/frame_000001.png and so on, or layer_01.mov, with frames.csv, "
+        "overview.png and settings.json; when PNG sequences are interrupted, the same command goes on with them.",
         allow_abbrev=False,
     )
-    parser.add_argument("photos", nargs="+", metavar="PHOTO", help="image file; any size, never scaled down")
+    parser.add_argument("photos", nargs="+", metavar="PHOTO", help="image file or clip; any size, never scaled down")
     parser.add_argument("-o", "--output", required=True, metavar="DIR", help="folder for the results; made if missing")
     palette = parser.add_mutually_exclusive_group()
     palette.add_argument("--colors", type=at_least(2), metavar="N", help="colours, found by k-means (default: 7)")
@@ -86,11 +93,22 @@ def add_parser(commands: Any) -> None:
         help="grey picture of the photo's size: give what layers A and B share to A where it is white and to B where "
         "it is black, before colours are predicted; may be given several times",
     )
+    parser.add_argument(
+        "--format",
+        choices=("png", "prores"),
+        default="png",
+        help="of the layers of clips: PNG sequences (default), or ProRes 4444 with alpha in .mov files",
+    )
+    parser.add_argument(
+        "--restart", action="store_true", help="for clips: remove an earlier result instead of going on with it"
+    )
     color_options(parser)
     parser.set_defaults(run=_run, parser=parser)
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    if arguments.mask and any(map(is_clip, arguments.photos)):
+        arguments.parser.error("argument --mask: not for clips")
     for _, *layers in arguments.mask:
         if not all(number.isdecimal() and int(number) >= 1 for number in layers):
             arguments.parser.error(f"argument --mask: layers must be numbers from 1, got {' and '.join(layers)}")
@@ -99,11 +117,14 @@ def _run(arguments: argparse.Namespace) -> int:
     except ValueError as error:
         return fail(str(error))
     use_threads(arguments.threads)
-    return run_photos(arguments, _decompose_one)
+    return run_photos(arguments, _one)
+
+
+def _one(photo: str, folder: Path, arguments: argparse.Namespace) -> None:
+    (decompose_clip if is_clip(photo) else _decompose_one)(photo, folder, arguments)
 
 
 def _decompose_one(photo: str, folder: Path, arguments: argparse.Namespace) -> None:
-    from fastsoft._environment import peak_memory
     from fastsoft.color.pipeline import STAGES, decompose_colors
     from fastsoft.image import read_image
 
@@ -122,12 +143,7 @@ def _decompose_one(photo: str, folder: Path, arguments: argparse.Namespace) -> N
             seed=arguments.seed,
             progress=progress,
         )
-    save(layers, folder, photo)
-    if not arguments.quiet:
-        seconds = time.perf_counter() - started
-        print(
-            f"{photo}: {layers.n_layers} layers in {folder} ({seconds:.1f} s, {peak_memory() / 1e9:.2f} GB)", flush=True
-        )
+    save(layers, folder, photo, started, arguments.quiet)
 
 
 def _read_mask(file: str, shape: tuple[int, ...]) -> Any:

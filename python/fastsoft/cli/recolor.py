@@ -8,7 +8,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from fastsoft.cli._photos import at_least, fail, progress_of, run_photos, use_threads, warnings_as_lines
+from fastsoft.cli._clips import is_clip, is_movie, recolor_clip
+from fastsoft.cli._photos import at_least, fail, progress_of, run_photos, use_threads, warnings_as_lines, writing
 from fastsoft.cli.colors import color, color_options, load
 
 __all__ = ["add_parser"]
@@ -18,19 +19,21 @@ def add_parser(commands: Any) -> None:
     """Add the subcommand to the parser."""
     parser: argparse.ArgumentParser = commands.add_parser(
         "recolor",
-        help="give photographs other colours",
-        description="Replace colours of photographs. The photo is decomposed into layers of homogeneous colour, one of "
-        "them for each colour to replace; that layer's colours are moved to the new one, shading and texture with it. "
-        "Writes NAME.png for every photo.",
+        help="give photographs or clips other colours",
+        description="Replace colours of photographs or clips. The photo is decomposed into layers of homogeneous "
+        "colour, one of them for each colour to replace; that layer's colours are moved to the new one, shading and "
+        "texture with it. Writes NAME.png for every photo and NAME.mp4, with the audio, for every clip (needs PyAV, "
+        "pip install 'fastsoft[video]').",
         allow_abbrev=False,
     )
-    parser.add_argument("photos", nargs="+", metavar="PHOTO", help="image file; any size, never scaled down")
+    parser.add_argument("photos", nargs="+", metavar="PHOTO", help="image file or clip; any size, never scaled down")
     parser.add_argument(
         "-o",
         "--output",
         default="recolored",
         metavar="DIR",
-        help="folder for the results; made if missing (default: %(default)s)",
+        help="folder for the results, made if missing, or for one clip the .mp4, .mov or .mkv to write (default: "
+        "%(default)s)",
     )
     parser.add_argument(
         "--from",
@@ -58,16 +61,25 @@ def _run(arguments: argparse.Namespace) -> int:
         )
     if len(set(arguments.old)) != len(arguments.old):
         arguments.parser.error("argument --from: must be different colours")
+    arguments.movie = None
+    if is_movie(arguments.output):
+        if len(arguments.photos) > 1 or not is_clip(arguments.photos[0]):
+            arguments.parser.error("argument -o/--output: must be a folder, except for one clip")
+        arguments.movie = Path(arguments.output)
+        arguments.output = arguments.movie.parent
     try:
         arguments.model = load(arguments.weights)
     except ValueError as error:
         return fail(str(error))
     use_threads(arguments.threads)
-    return run_photos(arguments, _recolor_one)
+    return run_photos(arguments, _one)
+
+
+def _one(photo: str, folder: Path, arguments: argparse.Namespace) -> None:
+    (recolor_clip if is_clip(photo) else _recolor_one)(photo, folder, arguments)
 
 
 def _recolor_one(photo: str, folder: Path, arguments: argparse.Namespace) -> None:
-    from fastsoft.cli._photos import WriteError
     from fastsoft.color.editing import recolor
     from fastsoft.color.palette import color_palette, replace_nearest
     from fastsoft.color.pipeline import N_COLORS, STAGES, decompose_colors
@@ -91,10 +103,8 @@ def _recolor_one(photo: str, folder: Path, arguments: argparse.Namespace) -> Non
     path = folder.with_name(f"{folder.name}.png")
     if path.exists() and path.samefile(photo):
         raise ValueError(f"{path} is the photo itself: choose another folder")
-    try:
+    with writing(path):
         write_png(path, changed.image)
-    except OSError as error:
-        raise WriteError(f"cannot write {path}: {error.strerror or error}") from error
     if not arguments.quiet:
         shares = ", ".join(f"{100 * float(layers.alphas[:, :, k].mean()):.1f} %" for k in places)
         print(f"{photo}: {path}, {shares} of it recoloured ({time.perf_counter() - started:.1f} s)", flush=True)

@@ -102,7 +102,6 @@ def _features_of(photo: str, features: str) -> Any:
 
 
 def _segment_one(photo: str, folder: Path, arguments: argparse.Namespace) -> None:
-    from fastsoft._environment import peak_memory
     from fastsoft.image import read_image
     from fastsoft.semantic.pipeline import SPECTRAL_STAGES, STAGES, segment, spectral_matting
 
@@ -133,9 +132,4 @@ def _segment_one(photo: str, folder: Path, arguments: argparse.Namespace) -> Non
                 progress=progress,
                 **options,
             )
-    save(layers, folder, photo)
-    if not arguments.quiet:
-        seconds = time.perf_counter() - started
-        print(
-            f"{photo}: {layers.n_layers} layers in {folder} ({seconds:.1f} s, {peak_memory() / 1e9:.2f} GB)", flush=True
-        )
+    save(layers, folder, photo, started, arguments.quiet)

@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fastsoft._environment import release_memory
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -106,6 +108,7 @@ def over_tiles(
             one(tile)
             if progress is not None:
                 progress((done + 1) / len(tiles))
+        release_memory()
         return
     pool = ThreadPoolExecutor(min(threads, len(tiles)), "fastsoft", torch.set_num_threads, (1,))
     try:
@@ -118,3 +121,4 @@ def over_tiles(
         pool.shutdown(cancel_futures=True)
         # The number is that of the process, and of threads that ask for it later.
         torch.set_num_threads(threads)
+        release_memory()

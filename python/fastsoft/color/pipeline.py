@@ -14,7 +14,7 @@ from fastsoft.color.models import default_model, load_model
 from fastsoft.color.palette import check_palette, color_palette, format_color
 from fastsoft.color.processing import normalize_alphas, smooth_alphas
 from fastsoft.layers.result import Layers
-from fastsoft.layers.simplex import project_to_simplex
+from fastsoft.layers.simplex import largest_excess, project_to_simplex
 from fastsoft.ops.project_colors import project_colors
 
 if TYPE_CHECKING:
@@ -61,9 +61,9 @@ def decompose_colors(
     palette : int or ndarray, shape (n, 3), floating point, optional
         The colours, in [0, 1], all different; or their number, 7 by default, and k-means finds them
         (`fastsoft.color.color_palette`). How many there may be depends on the weights.
-    weights : path or ColorModel
+    weights : path or ColorModel, optional
         ``.safetensors`` of ``fastsoft train colors`` or of `fastsoft.color.convert_published_weights`, or what
-        `fastsoft.color.load_model` made of it. No weights come with fastsoft yet.
+        `fastsoft.color.load_model` made of it. By default those that come with fastsoft, for 2 to 10 colours.
     exact : bool, default True
         Change the colours as little as possible so that the layers recompose the photograph exactly
         (`fastsoft.project_colors`).
@@ -140,7 +140,7 @@ def decompose_colors(
         if process is not None:
             alphas = np.asarray(process(alphas))
             check_shape(alphas, shape, "the alphas that process returned")
-        if process is not None or smooth or alphas.dtype != image.dtype or _sums_are_off(alphas):
+        if process is not None or smooth or alphas.dtype != image.dtype or largest_excess(alphas) > SUM_SLACK:
             alphas, largest_correction = project_to_simplex(alphas.astype(image.dtype, copy=False))
     with stage("colors") as report:
         colors = model.colors(picture, colors_in, alphas.astype(np.float32, copy=False), state, progress=report)
@@ -160,7 +160,3 @@ def decompose_colors(
         "seed": seed if np.ndim(palette) == 0 else None,
     }
     return Layers(alphas, image, largest_correction, timings, settings, colors=colors, palette=found)
-
-
-def _sums_are_off(alphas: Any) -> bool:
-    return bool(np.abs(alphas.sum(axis=2) - 1).max() > SUM_SLACK)

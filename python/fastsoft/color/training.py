@@ -27,7 +27,7 @@ from fastsoft.color.network_layers import (
     save_network,
 )
 from fastsoft.color.palette import MIN_COLORS, sample_pixels
-from fastsoft.image import read_image
+from fastsoft.image import photo_files, read_image
 from fastsoft.networks import fill
 from fastsoft.ops.kmeans import kmeans
 from fastsoft.training import run_training
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ColorTraining", "PhotoFolders", "color_losses", "train_colors"]
 
-_IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
 
 # Pixels that a palette is found on, per colour wanted more than enough.
 PALETTE_SAMPLES = 4096
@@ -70,7 +69,7 @@ class PhotoFolders:
                 path = path / "images"
             if not path.is_dir():
                 raise ValueError(f"data must be folders of photographs, got {folder}, which is none")
-            found = sorted(file for file in path.iterdir() if file.suffix.lower() in _IMAGE_SUFFIXES)
+            found = photo_files(path)
             if not found:
                 raise ValueError(f"data must be folders of photographs, got {folder} without any")
             self.items += found

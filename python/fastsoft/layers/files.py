@@ -8,6 +8,7 @@ import dataclasses
 import json
 import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from fastsoft._files import atomic_file, sync_folder, temporary_name
 from fastsoft.image import write_png
 from fastsoft.layers.overview import overview_picture
 from fastsoft.layers.quantization import quantized_rgba
+from fastsoft.threads import num_threads
 
 if TYPE_CHECKING:
     from fastsoft.layers.result import Layers
@@ -101,17 +103,29 @@ def check_folder_writable(directory: str | os.PathLike[str]) -> None:
 
 
 def _write_all(layers: Layers, folder: Path, source: str | None) -> list[str]:
-    names = []
-    pictures = None if layers.colors is None else quantized_rgba(layers)
-    for k in range(layers.n_layers):
-        names.append(f"layer_{k + 1:02d}.png")
-        write_png(folder / names[-1], layers.rgba(k) if pictures is None else pictures[k])
-    del pictures
-    names.append("overview.png")
+    names = [f"layer_{k + 1:02d}.png" for k in range(layers.n_layers)] + ["alphas.npz", "overview.png"]
+    # Before the pictures are made, which take memory, too.
     write_png(folder / names[-1], overview_picture(layers))
-    names.append("alphas.npz")
-    with atomic_file(folder / names[-1]) as file:
-        np.savez_compressed(file, alphas=layers.alphas)
+    pictures = None if layers.colors is None else quantized_rgba(layers)
+
+    def write(k: int) -> None:
+        path = folder / names[k]
+        if k < layers.n_layers:
+            write_png(path, layers.rgba(k) if pictures is None else pictures[k])
+        else:
+            # Alphas of homogeneous colours are full of digits: to compress those of 3840x2160 pixels would take 25 s
+            # and save half the space.
+            save = np.savez_compressed if layers.colors is None else np.savez
+            with atomic_file(path) as file:
+                save(file, alphas=layers.alphas)
+
+    # The libraries that compress let other threads run.
+    pool = ThreadPoolExecutor(num_threads(), "fastsoft")
+    try:
+        for done in [pool.submit(write, k) for k in reversed(range(layers.n_layers + 1))]:
+            done.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
     if layers.stages:
         (folder / "stages").mkdir()
         for stage, result in layers.stages.items():

@@ -9,10 +9,11 @@ import numpy as np
 
 from fastsoft._checks import as_float_array, check_finite, check_shape
 
-__all__ = ["project_to_simplex"]
+__all__ = ["largest_excess", "project_to_simplex"]
 
 # Rows of alphas that are projected at a time, so that temporaries stay in the cache and small.
 _CHUNK = 1 << 16
+_ROWS = 64
 
 
 def project_to_simplex(alphas: Any) -> tuple[Any, float]:
@@ -86,6 +87,13 @@ def _project(values: Any) -> Any:
     return np.maximum(values - level[np.arange(len(values)), last][:, None], 0)
 
 
+def largest_excess(alphas: Any) -> float:
+    """Return how far, at most, the sum of the alphas (H, W, n) of a pixel is from 1."""
+    # Some rows at a time: sums of a large photograph are temporaries of hundreds of megabytes.
+    blocks = range(0, len(alphas), _ROWS)
+    return max(float(np.abs(alphas[k : k + _ROWS].sum(axis=2, dtype=np.float64) - 1).max()) for k in blocks)
+
+
 def check_alphas(value: Any, name: str = "alphas") -> Any:
     """Check soft layers: float array (H, W, n) in [0, 1] whose sums over the layers are 1."""
     alphas = as_float_array(value, name)
@@ -96,8 +104,7 @@ def check_alphas(value: Any, name: str = "alphas") -> Any:
     low, high = float(alphas.min()), float(alphas.max())
     if low < 0 or high > 1 + 1e-6:
         raise ValueError(f"{name} must lie in [0, 1], got values in [{low:g}, {high:g}]")
-    sums = alphas.sum(axis=2, dtype=np.float64)
-    worst = float(np.abs(sums - 1).max())
+    worst = largest_excess(alphas)
     if worst > 1e-4:
         raise ValueError(f"{name} must sum to 1 at every pixel, got a sum that is off by {worst:g}")
     return alphas

@@ -183,7 +183,7 @@ def _network_components(
         step = None
     else:
         if kind == "embedded":
-            path, checksum = embedded_weights("features")
+            path, checksum = embedded_weights("features", "use another source of features, such as 'lowlevel'")
             state = read_weights(path)
         else:
             # The file is read first, for its error messages.

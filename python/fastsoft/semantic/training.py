@@ -25,7 +25,7 @@ from torch import Tensor
 
 from fastsoft._checks import check_choice, check_int, check_number
 from fastsoft._files import atomic_file
-from fastsoft.image import read_image
+from fastsoft.image import photo_files, read_image
 from fastsoft.semantic.features import resize
 from fastsoft.semantic.network import BACKBONES, HypercolumnNetwork
 from fastsoft.semantic.regions import read_labels
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 __all__ = ["FeatureTraining", "RegionFolder", "n_pair_loss", "sample_pixels", "train_features"]
-
-_IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
 
 
 def n_pair_loss(features: Tensor, labels: Tensor, *, balanced: bool = False) -> Tensor:
@@ -131,7 +129,7 @@ class RegionFolder:
         for part in (images, labels):
             if not part.is_dir():
                 raise ValueError(f"folder must hold images/ and labels/, got {self.folder} without {part.name}/")
-        files = sorted(path for path in images.iterdir() if path.suffix.lower() in _IMAGE_SUFFIXES)
+        files = photo_files(images)
         others: dict[str, list[Path]] = {}
         if (self.folder / "labels_all").is_dir():
             for path in sorted((self.folder / "labels_all").glob("*.png")):

@@ -18,13 +18,15 @@ __all__ = ["embedded_weights", "read_weights"]
 _FOLDER = Path(__file__).parent
 
 
-def embedded_weights(name: str) -> tuple[Path, str]:
+def embedded_weights(name: str, instead: str) -> tuple[Path, str]:
     """Find weights that come with fastsoft, and check that they are as they were shipped.
 
     Parameters
     ----------
     name : str
-        "features".
+        "features" or "colors".
+    instead : str
+        What a user may do without them, for messages.
 
     Returns
     -------
@@ -39,7 +41,7 @@ def embedded_weights(name: str) -> tuple[Path, str]:
     """
     file = f"{name}.safetensors"
     path = _FOLDER / file
-    again = "install fastsoft again, or use another source of features, such as 'lowlevel'"
+    again = f"install fastsoft again, or {instead}"
     try:
         checksums = json.loads((_FOLDER / "checksums.json").read_text(encoding="utf-8"))
         expected = checksums[file]
