@@ -197,7 +197,7 @@ SparseFactor<T>::SparseFactor(const Matrix& matrix, T shift, EliminationTree tre
         panel_begin_.push_back(n_entries_);
         n_entries_ += static_cast<std::int64_t>(front.size()) * front.n_own();
     }
-    panels_.reset(new T[static_cast<std::size_t>(n_entries_)]);
+    panels_ = make_large_buffer<T>(static_cast<std::size_t>(n_entries_));
     signs_.resize(tree_.fronts.size());
     std::vector<std::unique_ptr<T[]>> updates(tree_.fronts.size());
     monitor.report(0.0);
