@@ -44,8 +44,8 @@ typedef double Pack __attribute__((vector_size(64)));
 typedef double PackInMemory __attribute__((vector_size(64), aligned(8), may_alias));
 constexpr std::ptrdiff_t kLanes = 8;
 
-inline Pack load(const double* source) {
-    return *reinterpret_cast<const PackInMemory*>(source);
+inline void load(Pack& pack, const double* source) {
+    pack = *reinterpret_cast<const PackInMemory*>(source);
 }
 
 // Unknowns first..first + count of one row of a tile, at neighbouring columns from col on.
@@ -145,8 +145,11 @@ public:
                 Pack sum = {};
 #pragma GCC unroll 25
                 for (int e = First; e < Last; ++e) {
-                    sum += load(w + e * stride + at) *
-                           load(centre + (e / kSpan - kBorder) * width + e % kSpan - kBorder + at);
+                    Pack weight;
+                    Pack value;
+                    load(weight, w + e * stride + at);
+                    load(value, centre + (e / kSpan - kBorder) * width + e % kSpan - kBorder + at);
+                    sum += weight * value;
                 }
                 *reinterpret_cast<PackInMemory*>(out + at) = sum;
             }
