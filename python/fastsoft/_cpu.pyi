@@ -8,8 +8,10 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['affinity_degrees', 'color_affinity', 'combine_eigenvectors', 'connectivity_error', 'distance_transform', 'estimate_lambda_max', 'gradient_error', 'graph_laplacian_csr', 'graph_laplacian_n_entries', 'graph_laplacian_stencil', 'guided_filter', 'image_gradient', 'isa_level', 'kmeans', 'matting_laplacian_csr', 'matting_laplacian_stencil', 'matting_n_entries', 'num_threads', 'operator_apply', 'operator_diagonal', 'pcg', 'principal_components', 'project_colors', 'region_means', 'relax_segments', 'semantic_affinity', 'set_num_threads', 'slic', 'smallest_eigenvectors', 'sparsify_segments', 'split_kmeans', 'superpixel_graph', 'unmix_alphas', 'unmix_colors']
+__all__: list[str] = ['affinity_degrees', 'closed_form', 'color_affinity', 'combine_eigenvectors', 'connectivity_error', 'distance_transform', 'estimate_lambda_max', 'gradient_error', 'graph_laplacian_csr', 'graph_laplacian_n_entries', 'graph_laplacian_stencil', 'guided_filter', 'image_gradient', 'isa_level', 'kmeans', 'matting_laplacian_csr', 'matting_laplacian_stencil', 'matting_n_entries', 'num_threads', 'operator_apply', 'operator_diagonal', 'pcg', 'principal_components', 'project_colors', 'region_means', 'relax_segments', 'semantic_affinity', 'set_num_threads', 'slic', 'smallest_eigenvectors', 'sparsify_segments', 'split_kmeans', 'superpixel_graph', 'unmix_alphas', 'unmix_colors']
 def affinity_degrees(terms: list[typing.Any], like: numpy.ndarray, sums: numpy.ndarray, magnitudes: numpy.ndarray) -> None:
+    ...
+def closed_form(image: numpy.ndarray, regions: numpy.ndarray, alpha: numpy.ndarray, epsilon: typing.SupportsFloat | typing.SupportsIndex, tolerance: typing.SupportsFloat | typing.SupportsIndex, max_iterations: typing.SupportsInt | typing.SupportsIndex, method: str, max_factor_bytes: typing.SupportsFloat | typing.SupportsIndex, progress: typing.Any) -> tuple[bool, int, float, str]:
     ...
 def color_affinity(centroids: numpy.ndarray, colors: numpy.ndarray, height: typing.SupportsInt | typing.SupportsIndex, width: typing.SupportsInt | typing.SupportsIndex, steepness: typing.SupportsFloat | typing.SupportsIndex, threshold: typing.SupportsFloat | typing.SupportsIndex, max_distance: typing.SupportsFloat | typing.SupportsIndex) -> tuple[typing.Any, ...]:
     ...

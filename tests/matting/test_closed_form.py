@@ -11,7 +11,7 @@ from scipy import ndimage
 
 import fastsoft
 
-# SAD in thousands over the unknown pixels of PyMatting 1.1.15's estimate_alpha_cf, narrow trimaps.
+# SAD in thousands over the unknown pixels of PyMatting 1.1.16's estimate_alpha_cf, narrow trimaps.
 PYMATTING_SAD = {"GT01": 1.1314, "GT24": 3.6689}
 
 
