@@ -39,6 +39,15 @@ constexpr std::ptrdiff_t kMaxDirectUnknowns = 4'000'000;
 // Coarse unknowns that are still factorised; blocks of pixels grow until there are fewer.
 constexpr double kMaxCoarseUnknowns = 1.2e6;
 
+// Neighbouring unknowns. The compiler splits packs where registers are narrower.
+typedef double Pack __attribute__((vector_size(64)));
+typedef double PackInMemory __attribute__((vector_size(64), aligned(8), may_alias));
+constexpr std::ptrdiff_t kLanes = 8;
+
+inline void load(Pack& pack, const double* source) {
+    pack = *reinterpret_cast<const PackInMemory*>(source);
+}
+
 // Unknowns first..first + count of one row of a tile, at neighbouring columns from col on.
 struct Run {
     std::int32_t first;
@@ -122,28 +131,33 @@ public:
     }
     std::ptrdiff_t step(const Run& run) const { return stencil_.count(run.row); }
 
-    // out = rows of a run times a picture, from entry `begin` of the stencil up to `end`; Lanes at a time.
-    void product(const Run& run, const double* picture, int first_entry, int last_entry, double* out) const {
-        constexpr std::ptrdiff_t kLanes = 8;
+    // out = rows of a run times a picture, entries First..Last - 1 of the stencil.
+    template <int First, int Last>
+    void product(const Run& run, const double* picture, double* out) const {
         const double* const w = weights(run);
         const std::ptrdiff_t stride = step(run);
         const double* const centre = picture + place(run);
         const std::ptrdiff_t width = pitch();
-        std::ptrdiff_t j = 0;
-        for (; j + kLanes <= run.count; j += kLanes) {
-            double sum[kLanes] = {};
-            for (int e = first_entry; e < last_entry; ++e) {
-                const double* const a = w + e * stride + j;
-                const double* const x = centre + (e / kSpan - kBorder) * width + e % kSpan - kBorder + j;
-                for (std::ptrdiff_t lane = 0; lane < kLanes; ++lane) {
-                    sum[lane] += a[lane] * x[lane];
+        if (run.count >= kLanes) {
+            for (std::ptrdiff_t j = 0; j < run.count; j += kLanes) {
+                // The last ones are computed together with some before, which come out the same.
+                const std::ptrdiff_t at = std::min<std::ptrdiff_t>(j, run.count - kLanes);
+                Pack sum = {};
+#pragma GCC unroll 25
+                for (int e = First; e < Last; ++e) {
+                    Pack weight;
+                    Pack value;
+                    load(weight, w + e * stride + at);
+                    load(value, centre + (e / kSpan - kBorder) * width + e % kSpan - kBorder + at);
+                    sum += weight * value;
                 }
+                *reinterpret_cast<PackInMemory*>(out + at) = sum;
             }
-            std::copy(sum, sum + kLanes, out + j);
+            return;
         }
-        for (; j < run.count; ++j) {
+        for (std::ptrdiff_t j = 0; j < run.count; ++j) {
             double sum = 0.0;
-            for (int e = first_entry; e < last_entry; ++e) {
+            for (int e = First; e < Last; ++e) {
                 sum += w[e * stride + j] * centre[(e / kSpan - kBorder) * width + e % kSpan - kBorder + j];
             }
             out[j] = sum;
@@ -152,7 +166,7 @@ public:
 
     // out = L_UU x for the picture of x, which must be 0 at known pixels.
     void apply(const double* picture, double* out) const {
-        for_each_run([&](const Run& run) { product(run, picture, 0, kStencilRow, out + run.first); });
+        for_each_run([&](const Run& run) { product<0, kStencilRow>(run, picture, out + run.first); });
     }
 
 private:
@@ -169,8 +183,9 @@ using Precondition = std::function<void(const double* r, double* z)>;
 // The vectors of the iteration; see detail/pcg_loop.hpp.
 class System {
 public:
-    System(const Layout& layout, std::ptrdiff_t n, const double* b, const Precondition& precondition)
-        : layout_(layout), n_(n), b_(b), precondition_(precondition), picture_(layout.zeros()) {
+    // target: of the squared residual. Residuals below need no preconditioning.
+    System(const Layout& layout, std::ptrdiff_t n, const double* b, double target, const Precondition& precondition)
+        : layout_(layout), n_(n), b_(b), target_(target), precondition_(precondition), picture_(layout.zeros()) {
         for (std::vector<double>* vector : {&x_, &r_, &z_, &p_}) {
             vector->assign(static_cast<std::size_t>(n), 0.0);
         }
@@ -180,6 +195,12 @@ public:
     const std::vector<double>& solution() const { return x_; }
 
     void residual(std::vector<double>& rr) {
+        if (is_start_) {
+            is_start_ = false;  // x = 0
+            CpuBackend<double>::copy(n_, b_, r_.data());
+            rr[0] = CpuBackend<double>::dot(n_, r_.data(), r_.data());
+            return;
+        }
         layout_.put(x_.data(), picture_.data());
         layout_.apply(picture_.data(), r_.data());
         CpuBackend<double>::axpby(n_, 1.0, b_, -1.0, r_.data());
@@ -203,6 +224,10 @@ public:
         CpuBackend<double>::axpby(n_, alpha[0], p_.data(), 1.0, x_.data());
         CpuBackend<double>::axpby(n_, -alpha[0], z_.data(), 1.0, r_.data());
         rr[0] = CpuBackend<double>::dot(n_, r_.data(), r_.data());
+        if (rr[0] <= target_) {
+            rz[0] = rr[0];  // not used
+            return;
+        }
         precondition_(r_.data(), z_.data());
         rz[0] = CpuBackend<double>::dot(n_, r_.data(), z_.data());
     }
@@ -220,7 +245,9 @@ private:
     const Layout& layout_;
     std::ptrdiff_t n_;
     const double* b_;
+    double target_;
     const Precondition& precondition_;
+    bool is_start_ = true;
     std::vector<double> picture_;
     std::vector<double> x_, r_, z_, p_, saved_;
 };
@@ -311,7 +338,7 @@ public:
         if (solve_) {
             layout_.for_each_run([&](const Run& run) {
                 double* const out = residual_.data() + run.first;
-                layout_.product(run, picture_.data(), 0, kStencilRow, out);
+                layout_.product<0, kStencilRow>(run, picture_.data(), out);
                 for (std::ptrdiff_t j = 0; j < run.count; ++j) {
                     out[j] = r[run.first + j] - out[j];
                 }
@@ -607,8 +634,8 @@ private:
         constexpr int kDiagonal = kRowBegin + kBorder;
         double above[kTile];
         double below[kTile];
-        layout_.product(run, picture_.data(), 0, kRowBegin, above);
-        layout_.product(run, picture_.data(), kRowBegin + kSpan, kStencilRow, below);
+        layout_.product<0, kRowBegin>(run, picture_.data(), above);
+        layout_.product<kRowBegin + kSpan, kStencilRow>(run, picture_.data(), below);
         const double* const w = layout_.weights(run);
         const std::ptrdiff_t stride = layout_.step(run);
         double* const x = picture_.data() + layout_.place(run);
@@ -733,7 +760,8 @@ ClosedFormResult closed_form(const View<const T, 3>& image, const std::uint8_t* 
         precondition = [&](const double* r, double* z) { (*multilevel)(r, z); };
     }
 
-    System system(layout, rows.n, b.data(), precondition);
+    const double target = params.tolerance * norm_b;
+    System system(layout, rows.n, b.data(), target * target, precondition);
     SubMonitor iterate(monitor, 0.7, 1.0);
     const PcgParams pcg{params.tolerance, params.max_iterations, true};
     result.info = detail::pcg_loop(system, {norm_b}, pcg, iterate)[0];

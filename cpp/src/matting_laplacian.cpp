@@ -414,7 +414,7 @@ void matting_laplacian_rows(const View<const T, 3>& image, double epsilon, detai
     check(image, epsilon, 1);
     FASTSOFT_EXPECTS(rows.n_rows == image.extent(0) && rows.n_cols == image.extent(1),
                      "rows must be of an image of the same size");
-    rows.weights.reset(new double[static_cast<std::size_t>(detail::kStencilRow * rows.n)]);
+    rows.weights = make_large_buffer<double>(static_cast<std::size_t>(detail::kStencilRow * rows.n));
     using RowTile = Tile<1, T, double>;
     const std::ptrdiff_t tiles_down = (rows.n_rows + kTileRows - 1) / kTileRows;
     const std::ptrdiff_t tiles_across = (rows.n_cols + RowTile::kOwnCols - 1) / RowTile::kOwnCols;

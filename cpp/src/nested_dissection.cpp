@@ -363,11 +363,8 @@ void find_boundaries(const Matrix& matrix, EliminationTree& tree) {
             std::for_each(tree.boundary_of(child), tree.boundary_of(child) + child.n_boundary, note);
         }
         for (std::int32_t p = front.begin; p < front.end; ++p) {
-            for_each_in_row(matrix, tree.order[static_cast<std::size_t>(p)], [&](std::ptrdiff_t j, auto value) {
-                if (value != decltype(value)(0)) {
-                    note(tree.position[static_cast<std::size_t>(j)]);
-                }
-            });
+            for_each_neighbour(matrix, tree.order[static_cast<std::size_t>(p)],
+                               [&](std::ptrdiff_t j) { note(tree.position[static_cast<std::size_t>(j)]); });
         }
         std::sort(found.begin(), found.end());
         front.boundary_begin = static_cast<std::int64_t>(tree.boundary.size());

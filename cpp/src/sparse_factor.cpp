@@ -70,6 +70,63 @@ bool eliminate_diagonal(T* a, std::ptrdiff_t n, std::ptrdiff_t ld, T* signs) {
     return true;
 }
 
+// Rows of X with X L' = B for `Vectors` registers of rows at most, in place of B: each column less the earlier ones.
+// l holds L by rows. General triangular solves of this size spend more time on packing than on arithmetic.
+template <int Vectors, class T>
+void solve_strip(T* rows, std::ptrdiff_t n_rows, std::ptrdiff_t ld, const T* l, const T* inverse_diagonal,
+                 std::ptrdiff_t nb) {
+    constexpr std::ptrdiff_t kStrip = Vectors * kLanes<T>;
+    alignas(64) T x[kBlock * kStrip];
+    for (std::ptrdiff_t j = 0; j < nb; ++j) {
+        std::fill(std::copy(rows + j * ld, rows + j * ld + n_rows, x + j * kStrip), x + (j + 1) * kStrip, T(0));
+    }
+    for (std::ptrdiff_t j = 0; j < nb; ++j) {
+        T* const column = x + j * kStrip;
+        Vector<T> sum[Vectors];
+#pragma GCC unroll 4
+        for (int v = 0; v < Vectors; ++v) {
+            sum[v] = lanes(column + v * kLanes<T>);
+        }
+        for (std::ptrdiff_t k = 0; k < j; ++k) {
+            const T factor = l[j * kBlock + k];
+#pragma GCC unroll 4
+            for (int v = 0; v < Vectors; ++v) {
+                sum[v] -= factor * lanes(x + k * kStrip + v * kLanes<T>);
+            }
+        }
+#pragma GCC unroll 4
+        for (int v = 0; v < Vectors; ++v) {
+            lanes(column + v * kLanes<T>) = sum[v] * inverse_diagonal[j];
+        }
+        std::copy(column, column + n_rows, rows + j * ld);
+    }
+}
+
+template <class T>
+void solve_rows(T* rows, std::ptrdiff_t n_rows, std::ptrdiff_t ld, const T* l, const T* inverse_diagonal,
+                std::ptrdiff_t nb) {
+    constexpr std::ptrdiff_t n = kLanes<T>;
+    while (n_rows > 0) {
+        const std::ptrdiff_t count = std::min(n_rows, 4 * n);
+        switch ((count + n - 1) / n) {
+            case 1:
+                solve_strip<1>(rows, count, ld, l, inverse_diagonal, nb);
+                break;
+            case 2:
+                solve_strip<2>(rows, count, ld, l, inverse_diagonal, nb);
+                break;
+            case 3:
+                solve_strip<3>(rows, count, ld, l, inverse_diagonal, nb);
+                break;
+            default:
+                solve_strip<4>(rows, count, ld, l, inverse_diagonal, nb);
+                break;
+        }
+        rows += count;
+        n_rows -= count;
+    }
+}
+
 // C -= A diag(signs) B' for the tiles of C that touch its lower triangle. Row r of C is row r of A, column c of C is
 // row c of B; signs == nullptr: all +1.
 template <class T>
@@ -120,12 +177,19 @@ bool eliminate_front(T* panel, T* update, std::ptrdiff_t m, std::ptrdiff_t p, st
             continue;
         }
         T* const below_panel = panel + (k + nb) + k * m;
-        const auto triangle = const_block<T>(diagonal, nb, nb, m);
+        alignas(64) T l[kBlock * kBlock];
+        T inverse_diagonal[kBlock];
+        for (std::ptrdiff_t j = 0; j < nb; ++j) {
+            inverse_diagonal[j] = T(1) / diagonal[j + j * m];
+            for (std::ptrdiff_t i = 0; i < j; ++i) {
+                l[j * kBlock + i] = diagonal[j + i * m];
+            }
+        }
         const T* const block_signs = signs_from(k, nb);
         parallel_for(below, kTile, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
             const FlushDenormals guard;
             auto rows = block(below_panel + begin, end - begin, nb, m);
-            triangle.transpose().template triangularView<Eigen::Upper>().template solveInPlace<Eigen::OnTheRight>(rows);
+            solve_rows(rows.data(), end - begin, m, l, inverse_diagonal, nb);
             if (block_signs != nullptr) {
                 for (std::ptrdiff_t j = 0; j < nb; ++j) {
                     rows.col(j) *= block_signs[j];
@@ -151,7 +215,13 @@ bool eliminate_front(T* panel, T* update, std::ptrdiff_t m, std::ptrdiff_t p, st
 
 template <class T>
 struct SparseFactor<T>::Scratch {
+    struct Range {
+        std::int32_t first;
+        std::int32_t last;
+        std::int32_t row;
+    };
     explicit Scratch(std::ptrdiff_t n) : local(static_cast<std::size_t>(n), -1) {}
+    std::vector<Range> ranges;
     std::vector<std::int32_t> local;  // position -> row of the current front; only entries of the front are valid
 };
 
@@ -197,7 +267,7 @@ SparseFactor<T>::SparseFactor(const Matrix& matrix, T shift, EliminationTree tre
         panel_begin_.push_back(n_entries_);
         n_entries_ += static_cast<std::int64_t>(front.size()) * front.n_own();
     }
-    panels_.reset(new T[static_cast<std::size_t>(n_entries_)]);
+    panels_ = make_zeroed_buffer<T>(static_cast<std::size_t>(n_entries_));
     signs_.resize(tree_.fronts.size());
     std::vector<std::unique_ptr<T[]>> updates(tree_.fronts.size());
     monitor.report(0.0);
@@ -245,11 +315,12 @@ void SparseFactor<T>::factorize_front(const Matrix& matrix, T shift, std::size_t
     const std::ptrdiff_t m = front.size();
     const std::ptrdiff_t n_update = m - p;
     T* const panel = panels_.get() + panel_begin_[f];
-    std::fill(panel, panel + m * p, T(0));
     updates[f].reset(new T[static_cast<std::size_t>(n_update * n_update)]());
     T* const update = updates[f].get();
 
     auto& local = scratch.local;
+    auto& ranges = scratch.ranges;
+    using Range = typename Scratch::Range;
     for (std::ptrdiff_t i = 0; i < p; ++i) {
         local[static_cast<std::size_t>(front.begin + i)] = static_cast<std::int32_t>(i);
     }
@@ -276,15 +347,36 @@ void SparseFactor<T>::factorize_front(const Matrix& matrix, T shift, std::size_t
         const std::ptrdiff_t n_child = child.n_boundary;
         const std::int32_t* const child_boundary = tree_.boundary_of(child);
         const T* const source = updates[static_cast<std::size_t>(c)].get();
+        // Neighbours in the child are mostly neighbours here: ranges [first, last) of it that move together, and where
+        // to.
+        ranges.clear();
+        for (std::int32_t i = 0; i < child.n_boundary; ++i) {
+            const std::int32_t row = local[static_cast<std::size_t>(child_boundary[i])];
+            // Rows of the panel and of the update lie in two arrays.
+            const bool joins = !ranges.empty() && row != p && ranges.back().row + i - ranges.back().first == row;
+            if (joins) {
+                ++ranges.back().last;
+            } else {
+                ranges.push_back({i, i + 1, row});
+            }
+        }
         parallel_for(n_child, kTile, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
             const FlushDenormals guard;
             for (std::ptrdiff_t j = begin; j < end; ++j) {
                 const std::ptrdiff_t col = local[static_cast<std::size_t>(child_boundary[j])];
-                T* const target = col < p ? panel + col * m : update + (col - p) * n_update;
+                T* const column = col < p ? panel + col * m : update + (col - p) * n_update;
                 const std::ptrdiff_t first_row = col < p ? 0 : p;
                 const T* const from = source + j * n_child;
-                for (std::ptrdiff_t i = j; i < n_child; ++i) {
-                    target[local[static_cast<std::size_t>(child_boundary[i])] - first_row] += from[i];
+                for (const Range& range : ranges) {
+                    // Above the diagonal of an update nothing is kept.
+                    const std::ptrdiff_t first = std::max<std::ptrdiff_t>(range.first, j);
+                    const std::ptrdiff_t count = range.last - first;
+                    if (count > 0) {
+                        T* const to = column + (range.row + first - range.first - first_row);
+                        for (std::ptrdiff_t i = 0; i < count; ++i) {
+                            to[i] += from[first + i];
+                        }
+                    }
                 }
             }
         });

@@ -51,9 +51,9 @@ def closed_form_matting(
     max_iterations : int, default 2000
         Of conjugate gradients. Two or three are usual with ``"direct"``, 15 to 40 with ``"multilevel"``.
     method : {"auto", "direct", "multilevel"}, default "auto"
-        The preconditioner. ``"direct"`` factorises the matrix in float32, in 400 to 700 bytes per unknown pixel for bands
-        of usual width, and is the fastest. ``"multilevel"`` is for what would not fit. ``"auto"``: direct up to factors
-        of 1.2 GB.
+        The preconditioner. ``"direct"`` factorises the matrix in float32, in 400 to 700 bytes per unknown pixel for
+        bands of usual width, and is the fastest. ``"multilevel"`` is for what would not fit. ``"auto"``: direct up to
+        factors of 1.2 GB.
     progress : callable, optional
         Called with the fraction done; an exception raised in it ends the operation.
 

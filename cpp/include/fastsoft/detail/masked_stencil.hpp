@@ -3,8 +3,9 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <vector>
+
+#include "fastsoft/core/large_buffer.hpp"
 
 // Rows of a 5x5 stencil matrix of an image that belong to some of its pixels, the unknowns. All 25 numbers of a row are
 // stored, without indices: 200 bytes per unknown, whatever the size of the image, and products stream them once.
@@ -22,7 +23,7 @@ struct MaskedStencil {
     std::vector<std::int32_t> row_begin;  // first unknown of each image row, and n
     // Those of the count unknowns of a row lie together, one plane of `count` numbers per entry of the stencil, which
     // runs over rows -2..2 and in each over columns -2..2. Entries outside the image are 0.
-    std::unique_ptr<double[]> weights;
+    LargeBuffer<double> weights;
 
     // Number of unknowns in the row of unknown i; weight e of i is plane(row)[e * count + i - row_begin[row]].
     std::ptrdiff_t count(std::ptrdiff_t row) const {
@@ -61,6 +62,25 @@ void for_each_in_row(const UnknownBlock<T>& block, std::ptrdiff_t i, Visit&& vis
             const std::int32_t j = s.number[static_cast<std::size_t>(pixel + dr * s.n_cols + dc)];
             if (j >= 0) {
                 visit(static_cast<std::ptrdiff_t>(j), static_cast<T>(weights[((dr + 2) * kSpan + dc + 2) * count]));
+            }
+        }
+    }
+}
+
+// Calls visit(j) for the entries (i, j) of row i that the stencil has room for, 0 or not.
+template <class T, class Visit>
+void for_each_neighbour(const UnknownBlock<T>& block, std::ptrdiff_t i, Visit&& visit) {
+    const MaskedStencil& s = block.stencil;
+    const std::ptrdiff_t pixel = s.pixel[static_cast<std::size_t>(i)];
+    const std::ptrdiff_t row = pixel / s.n_cols;
+    const std::ptrdiff_t col = pixel % s.n_cols;
+    const std::ptrdiff_t col0 = col < 2 ? -col : -2;
+    const std::ptrdiff_t col1 = col + 2 < s.n_cols ? 2 : s.n_cols - 1 - col;
+    for (std::ptrdiff_t r = row < 2 ? 0 : row - 2; r <= row + 2 && r < s.n_rows; ++r) {
+        const std::int32_t* const number = s.number.data() + r * s.n_cols + col;
+        for (std::ptrdiff_t dc = col0; dc <= col1; ++dc) {
+            if (number[dc] >= 0) {
+                visit(static_cast<std::ptrdiff_t>(number[dc]));
             }
         }
     }

@@ -95,4 +95,14 @@ void for_each_in_row(const SymmetricOperator<T>& matrix, std::ptrdiff_t i, Visit
     }
 }
 
+// Calls visit(j) for the stored entries (i, j) of row i that are not 0; an entry may come several times.
+template <class T, class Visit>
+void for_each_neighbour(const SymmetricOperator<T>& matrix, std::ptrdiff_t i, Visit&& visit) {
+    for_each_in_row(matrix, i, [&](std::ptrdiff_t j, T value) {
+        if (value != T(0)) {
+            visit(j);
+        }
+    });
+}
+
 }  // namespace fastsoft::detail

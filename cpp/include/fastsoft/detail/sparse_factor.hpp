@@ -6,6 +6,7 @@
 #include <memory>
 #include <vector>
 
+#include "fastsoft/core/large_buffer.hpp"
 #include "fastsoft/core/monitor.hpp"
 #include "fastsoft/core/symmetric_operator.hpp"
 #include "fastsoft/detail/nested_dissection.hpp"
@@ -53,7 +54,7 @@ private:
 
     EliminationTree tree_;
     std::vector<std::int64_t> panel_begin_;  // of each front in panels_
-    std::unique_ptr<T[]> panels_;            // size() x n_own(), column-major
+    LargeBuffer<T> panels_;                  // size() x n_own(), column-major
     std::int64_t n_entries_ = 0;
     std::vector<std::vector<T>> signs_;     // S of each front; empty where all are +1
     std::vector<std::int32_t> task_roots_;  // disjoint subtrees that threads work on independently
