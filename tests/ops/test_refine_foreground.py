@@ -33,7 +33,9 @@ def test_equals_the_paper(rng, shape, order):
     np.testing.assert_allclose(found, expected, rtol=0, atol=1300 * np.finfo(np.float64).eps)
 
 
-@pytest.mark.parametrize("options", [{"kappa": 0.1}, {"kappa": 30.0}, {"n_scales": 1}, {"n_scales": 3, "iterations": 3}])
+@pytest.mark.parametrize(
+    "options", [{"kappa": 0.1}, {"kappa": 30.0}, {"n_scales": 1}, {"n_scales": 3, "iterations": 3}]
+)
 @pytest.mark.parametrize("order", ["jacobi", "red_black"])
 def test_options_equal_the_paper(rng, options, order):
     foreground, alpha = make(rng, (45, 38))
