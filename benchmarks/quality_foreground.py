@@ -4,8 +4,8 @@
 Usage: python -m benchmarks.quality_foreground FOREGROUNDS BACKGROUNDS [--every 3] [--longer-side 720] [--output FILE]
 
 FOREGROUNDS holds image/NAME.* and alpha/NAME.png, BACKGROUNDS pictures. Colours of a foreground are refined
-(`fastsoft.refine_foreground`), so that the truth does not depend on what is not visible; it is composited over one background,
-estimated from that composite and its alpha, and composited over another.
+(`fastsoft.refine_foreground`), so that the truth does not depend on what is not visible; it is composited over one
+background, estimated from that composite and its alpha, and composited over another.
 """
 
 from __future__ import annotations
