@@ -3,8 +3,8 @@
 
     python -m pytest benchmarks/bench_refine_foreground.py
 
-20 updates of all pixels at full resolution and 19.4 more, in pixels of full resolution, on the coarser levels. The NumPy
-side does the updates of the full resolution alone.
+20 updates of all pixels at full resolution and 19.4 more, in pixels of full resolution, on the coarser levels. The
+NumPy side does the updates of the full resolution alone.
 """
 
 from __future__ import annotations

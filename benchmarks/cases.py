@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 import fastsoft
+from benchmarks.images import soft_alpha
 
 Run = Callable[[], Any]
 
@@ -161,6 +162,59 @@ def principal_components(image: Any) -> Case:
     return Case(lambda: fastsoft.principal_components(values, 3), peers)
 
 
+def estimate_foreground(image: Any) -> Case:
+    """Foreground colours by the multi-level method, float32."""
+    image = image.astype(np.float32)
+    alpha = soft_alpha(*image.shape[:2]).astype(np.float32)
+    peers: dict[str, Run] = {}
+    missing = []
+    try:
+        from pymatting import estimate_foreground_ml
+    except ImportError:
+        missing.append("PyMatting is not installed")
+    else:
+        peers["PyMatting"] = lambda: estimate_foreground_ml(image, alpha)
+    return Case(lambda: fastsoft.estimate_foreground(image, alpha), peers, missing)
+
+
+def blur_fusion(image: Any) -> Case:
+    """Foreground colours by blur fusion, float32, against the same two blurs in OpenCV."""
+    image = image.astype(np.float32)
+    alpha = soft_alpha(*image.shape[:2]).astype(np.float32)
+    try:
+        import cv2
+    except ImportError:
+        return Case(lambda: fastsoft.estimate_foreground(image, alpha, method="blur_fusion"), {}, ["no OpenCV"])
+
+    def opencv() -> Any:
+        foreground = background = image
+        a = alpha[:, :, None]
+        for size in ((90, 90), (6, 6)):
+            coverage = cv2.blur(alpha, size)[:, :, None]
+            mean = cv2.blur(foreground * a, size) / (coverage + 1e-5)
+            background = cv2.blur(background * (1 - a), size) / ((1 - coverage) + 1e-5)
+            foreground = np.clip(mean + a * (image - a * mean - (1 - a) * background), 0, 1)
+        return foreground
+
+    ours = lambda: fastsoft.estimate_foreground(image, alpha, method="blur_fusion")  # noqa: E731
+    return Case(ours, {"OpenCV": opencv}, [])
+
+
+def closed_form_foreground(image: Any) -> Case:
+    """Foreground colours as the minimum of an energy, float64; both sides at their default tolerances."""
+    alpha = soft_alpha(*image.shape[:2])
+    peers: dict[str, Run] = {}
+    missing = []
+    try:
+        from pymatting import estimate_foreground_cf
+    except ImportError:
+        missing.append("PyMatting is not installed")
+    else:
+        peers["PyMatting"] = lambda: estimate_foreground_cf(image, alpha)
+    ours = lambda: fastsoft.estimate_foreground(image, alpha, method="closed_form")  # noqa: E731
+    return Case(ours, peers, missing, slow=True)
+
+
 def semantic_laplacian(image: Any) -> Any:
     """Return the matrix of semantic soft segmentation, with smoothed colours as features, as an OperatorSum."""
     labels = fastsoft.slic(image, N_SUPERPIXELS)
@@ -209,4 +263,7 @@ CASES: dict[str, Callable[[Any], Case]] = {
     "guided_filter": guided_filter,
     "principal_components": principal_components,
     "smallest_eigenvectors": smallest_eigenvectors,
+    "estimate_foreground": estimate_foreground,
+    "estimate_foreground, blur fusion": blur_fusion,
+    "estimate_foreground, closed form": closed_form_foreground,
 }

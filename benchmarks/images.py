@@ -50,3 +50,12 @@ def load_photo(path: Path | str) -> Any:
 
     with Image.open(path) as file:
         return np.asarray(file.convert("RGB")) / 255.0
+
+
+def soft_alpha(height: int, width: int) -> Any:
+    """Make an alpha of an object: float64 (H, W) in [0, 1], a third opaque, with an edge that is soft and frayed."""
+    row, col = np.mgrid[:height, :width] / min(height, width)
+    centre_row, centre_col = 0.5 * height / min(height, width), 0.5 * width / min(height, width)
+    angle = np.arctan2(row - centre_row, col - centre_col)
+    radius = 0.4 + 0.02 * np.sin(60 * angle) + 0.02 * np.sin(23 * angle)
+    return np.clip((radius - np.hypot(row - centre_row, col - centre_col)) / 0.05 + 0.5, 0.0, 1.0)

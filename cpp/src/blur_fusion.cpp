@@ -121,8 +121,7 @@ void fuse_band(const View<const T, 3>& image, const Source<T>& source, ptrdiff_t
                 // Sums that should be 0 may be off by a rounding to either side.
                 const T mean_f = static_cast<T>(detail::unit_clamp(sums[i] * f_scale));
                 const T mean_b = static_cast<T>(detail::unit_clamp(sums[3 + i] * b_scale));
-                foreground(row, col, channel) =
-                    detail::fused_foreground(image(row, col, channel), a, mean_f, mean_b);
+                foreground(row, col, channel) = detail::fused_foreground(image(row, col, channel), a, mean_f, mean_b);
                 if (background.data() != nullptr) {
                     background(row, col, channel) = mean_b;
                 }

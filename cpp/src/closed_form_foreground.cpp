@@ -12,19 +12,19 @@
 #include "fastsoft/detail/pcg_loop.hpp"
 #include "fastsoft/estimate_foreground.hpp"
 
-// The system of 2 H W unknowns (F; B) per channel, and a multigrid cycle that preconditions it. Everything is float64: the
-// direction of F and B that alpha does not fix is held by weights of 1e-5 beside entries of 1.
+// The system of 2 H W unknowns (F; B) per channel, and a multigrid cycle that preconditions it. Everything is float64:
+// the direction of F and B that alpha does not fix is held by weights of 1e-5 beside entries of 1.
 //
-// A level is a grid of pixels or of blocks of pixels. Unknowns of a pixel are coupled by a symmetric 2x2 block, and each
-// of F and B with its four neighbours by the weights of the edges. The next coarser level joins 2x2 pixels: blocks and
-// weights of joined pixels are added (Galerkin with piecewise constant interpolation), and the weights of edges halved,
-// since a piecewise constant function has twice the squared differences of the smooth one that it stands for (Braess,
-// "Towards algebraic multigrid for elliptic problems of second order", Computing 55, 1995).
+// A level is a grid of pixels or of blocks of pixels. Unknowns of a pixel are coupled by a symmetric 2x2 block, and
+// each of F and B with its four neighbours by the weights of the edges. The next coarser level joins 2x2 pixels: blocks
+// and weights of joined pixels are added (Galerkin with piecewise constant interpolation), and the weights of edges
+// halved, since a piecewise constant function has twice the squared differences of the smooth one that it stands for
+// (Braess, "Towards algebraic multigrid for elliptic problems of second order", Computing 55, 1995).
 namespace fastsoft {
 namespace {
 
-using std::ptrdiff_t;
 using detail::Checkerboard;
+using std::ptrdiff_t;
 
 constexpr ptrdiff_t kColors = 6;  // F and B of three channels
 constexpr ptrdiff_t kChunkPixels = 4096;
@@ -32,7 +32,9 @@ constexpr double kCoarseEdgeScale = 0.5;
 // Cycles on each coarser level per cycle. Two on a quarter of the unknowns double the cost at the most.
 constexpr int kCoarseCycles = 2;
 
-ptrdiff_t row_grain(ptrdiff_t n_cols) { return std::max<ptrdiff_t>(1, kChunkPixels / n_cols); }
+ptrdiff_t row_grain(ptrdiff_t n_cols) {
+    return std::max<ptrdiff_t>(1, kChunkPixels / n_cols);
+}
 
 template <class Body>
 void each_row(const Checkerboard<double>& grid, const Body& body) {
@@ -88,7 +90,8 @@ ChannelSums dot(const Checkerboard<double>& a, const Checkerboard<double>& b) {
     });
 }
 
-// y = x * x_factor + y * y_factor, with factors of each channel. Where y_factor is 0, y may be anything before, even NaN.
+// y = x * x_factor + y * y_factor, with factors of each channel. Where y_factor is 0, y may be anything before, even
+// NaN.
 void combine(const Checkerboard<double>& x, const PerChannel& x_factor, Checkerboard<double>& y,
              const PerChannel& y_factor) {
     each_row(x, [&](ptrdiff_t row) {
@@ -441,9 +444,7 @@ public:
         assign(rz, dot(r(), z()));
     }
 
-    void direct(const std::vector<double>& beta) {
-        combine(z(), {1.0, 1.0, 1.0}, p_, {beta[0], beta[1], beta[2]});
-    }
+    void direct(const std::vector<double>& beta) { combine(z(), {1.0, 1.0, 1.0}, p_, {beta[0], beta[1], beta[2]}); }
 
     void keep(std::size_t channel, double alpha) {
         saved_.reset(kColors, x_.n_rows(), x_.n_cols());

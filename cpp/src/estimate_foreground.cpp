@@ -17,8 +17,8 @@
 namespace fastsoft {
 namespace {
 
-using std::ptrdiff_t;
 using detail::Checkerboard;
+using std::ptrdiff_t;
 
 // Pixels of a tile with the margin that its iterations use up. In float32 it takes 430 kB, which fits second-level
 // caches; the margin of two iterations is a sixth of it. Half its columns are a multiple of the longest vectors.

@@ -14,9 +14,9 @@
 namespace fastsoft {
 namespace {
 
-using std::ptrdiff_t;
 using detail::Checkerboard;
 using detail::LinearTap;
+using std::ptrdiff_t;
 
 // Positions of half a row that are skipped together where nothing changes any more.
 constexpr ptrdiff_t kBlock = 32;
@@ -42,7 +42,9 @@ T interpolated(const LinearTap& row, const LinearTap& col, const Get& get) {
     return above * T(1.0 - row.weight) + below * T(row.weight);
 }
 
-ptrdiff_t row_grain(ptrdiff_t n_cols) { return std::max<ptrdiff_t>(1, kChunkPixels / n_cols); }
+ptrdiff_t row_grain(ptrdiff_t n_cols) {
+    return std::max<ptrdiff_t>(1, kChunkPixels / n_cols);
+}
 
 // Colours of half a row with those around it, for one channel.
 template <class T>
@@ -70,16 +72,16 @@ void update_range(const HalfWeights<T>& weights, const HalfRow<T>& row, ptrdiff_
     // `up` and `down` are `out` itself where the grid has a single row: each position then reads itself only.
 #pragma GCC ivdep
     for (ptrdiff_t k = begin; k < end; ++k) {
-        row.out[k] =
-            detail::refined(row.data[k], weights.scale[k], weights.q[k], weights.left[k], weights.right[k],
-                            weights.up[k], weights.down[k], row.left[k], row.right[k], row.up[k], row.down[k]);
+        row.out[k] = detail::refined(row.data[k], weights.scale[k], weights.q[k], weights.left[k], weights.right[k],
+                                     weights.up[k], weights.down[k], row.left[k], row.right[k], row.up[k], row.down[k]);
     }
 }
 
 template <class T>
 class Level {
 public:
-    Level(const View<const T, 3>& foreground, const View<const T, 2>& alpha, ptrdiff_t n_rows, ptrdiff_t n_cols, T kappa)
+    Level(const View<const T, 3>& foreground, const View<const T, 2>& alpha, ptrdiff_t n_rows, ptrdiff_t n_cols,
+          T kappa)
         : n_rows_(n_rows), n_cols_(n_cols), weights_(2, n_rows, n_cols), data_(3, n_rows, n_cols) {
         resize_data(foreground, alpha, kappa);
         find_active();
@@ -117,10 +119,9 @@ private:
                 alphas.at(kAlphaPlane, row, col) = a;
                 weights_.at(kQPlane, row, col) = detail::transparency(a, kappa);
                 for (ptrdiff_t channel = 0; channel < 3; ++channel) {
-                    data_.at(channel, row, col) =
-                        a * interpolated<T>(row_tap, col_tap, [&](ptrdiff_t r, ptrdiff_t c) {
-                            return alpha(r, c) * foreground(r, c, channel);
-                        });
+                    data_.at(channel, row, col) = a * interpolated<T>(row_tap, col_tap, [&](ptrdiff_t r, ptrdiff_t c) {
+                                                      return alpha(r, c) * foreground(r, c, channel);
+                                                  });
                 }
             }
         });
@@ -137,23 +138,17 @@ private:
         });
     }
 
-    // The margins in use are those that half s needs; in a row of several columns those of the two halves differ, and in
-    // a row of one column half 1 is empty.
+    // The margins in use are those that half s needs; in a row of several columns those of the two halves differ, and
+    // in a row of one column half 1 is empty.
     HalfWeights<T> half_weights(ptrdiff_t row, ptrdiff_t s) const {
         const T* const other = weights_.half(kQPlane, row, 1 - s);
         const T* const left = other - (s == 0 ? 1 : 0);
-        return {weights_.half(kScalePlane, row, s),
-                weights_.half(kQPlane, row, s),
-                left,
-                left + 1,
-                weights_.half(kQPlane, above(row), s),
-                weights_.half(kQPlane, below(row), s)};
+        return {weights_.half(kScalePlane, row, s),    weights_.half(kQPlane, row, s),       left, left + 1,
+                weights_.half(kQPlane, above(row), s), weights_.half(kQPlane, below(row), s)};
     }
 
     ptrdiff_t above(ptrdiff_t row) const { return row > 0 ? row - 1 : std::min<ptrdiff_t>(1, n_rows_ - 1); }
-    ptrdiff_t below(ptrdiff_t row) const {
-        return row + 1 < n_rows_ ? row + 1 : std::max<ptrdiff_t>(0, n_rows_ - 2);
-    }
+    ptrdiff_t below(ptrdiff_t row) const { return row + 1 < n_rows_ ? row + 1 : std::max<ptrdiff_t>(0, n_rows_ - 2); }
 
     // Blocks in which a pixel or one of its neighbours is not opaque.
     void find_active() {

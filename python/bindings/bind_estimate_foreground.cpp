@@ -31,9 +31,9 @@ void bind_estimate_foreground(py::module_& module) {
                 const auto foregrounds_view = view<T, 4>(foregrounds, "foregrounds");
                 const auto backgrounds_view = optional_view<T>(backgrounds, "backgrounds");
                 const MultilevelParams params{
-                    regularization,     gradient_weight,    small_size,
-                    n_small_iterations, n_large_iterations, sequential ? ForegroundOrder::sequential
-                                                                       : ForegroundOrder::red_black};
+                    regularization,     gradient_weight,
+                    small_size,         n_small_iterations,
+                    n_large_iterations, sequential ? ForegroundOrder::sequential : ForegroundOrder::red_black};
                 PyMonitor monitor(std::move(progress));
                 const py::gil_scoped_release release;
                 return static_cast<int>(multilevel_foreground<T>(image_view, alphas_view, foregrounds_view,

@@ -306,7 +306,7 @@ def test_bad_options_are_refused(rng):
         call(image, alpha, method="cf")
     with pytest.raises(ValueError, match="order must be one of 'parallel', 'sequential', got 'random'"):
         call(image, alpha, order="random")
-    with pytest.raises(ValueError, match="n_large_iterations must be in 1..10000, got 0"):
+    with pytest.raises(ValueError, match=r"n_large_iterations must be in 1\.\.10000, got 0"):
         call(image, alpha, n_large_iterations=0)
     with pytest.raises(ValueError, match="gradient_weight must be at least 0, got -1"):
         call(image, alpha, gradient_weight=-1)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Multi-scale refinement of a foreground, Algorithm 2 of Wang et al. (ICME 2022), in float64, pixel sums as NumPy pads."""
+"""Multi-scale refinement of a foreground, Algorithm 2 of Wang et al. (ICME 2022), in float64."""
 
 from __future__ import annotations
 

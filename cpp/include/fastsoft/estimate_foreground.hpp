@@ -8,11 +8,11 @@
 #include "fastsoft/core/solver_info.hpp"
 #include "fastsoft/core/view.hpp"
 
-// Colours F and B of the foreground and the background of a photograph I with alpha a: I = a F + (1 - a) B at every pixel
-// has too many solutions, and each function here takes a smooth one. image is (H, W, 3); alphas is (H, W, n), of n
-// foregrounds that are estimated independently of each other, each against everything else as its background;
-// foregrounds and backgrounds are (H, W, n, 3). All with any strides; outputs must not overlap inputs. backgrounds may be
-// empty (null data) where they are not wanted. All colours are cut to [0, 1]. Same bits for any number of threads.
+// Colours F and B of the foreground and the background of a photograph I with alpha a: I = a F + (1 - a) B at every
+// pixel has too many solutions, and each function here takes a smooth one. image is (H, W, 3); alphas is (H, W, n), of
+// n foregrounds that are estimated independently of each other, each against everything else as its background;
+// foregrounds and backgrounds are (H, W, n, 3). All with any strides; outputs must not overlap inputs. backgrounds may
+// be empty (null data) where they are not wanted. All colours are cut to [0, 1]. Same bits for any number of threads.
 //
 // Returns what was not as it must be, numbers in [0, 1]; outputs are unspecified then.
 namespace fastsoft {
@@ -27,10 +27,11 @@ enum class ForegroundFault { none = 0, alpha = 1, image = 2 };
 // by solving for F and B of one pixel at a time, on levels l = 0..m of sizes round(H^(l/m)), round(W^(l/m)) with
 // m = ceil(log2(max(H, W))). I and a of a level, and the first F and B from the level before, are those of the nearest
 // pixel. The first level starts from the mean colours of a > 0.9 and a < 0.1. Levels of at most small_size pixels on
-// either side are updated n_small_iterations times, others n_large_iterations times. A border pixel is its own neighbour.
+// either side are updated n_small_iterations times, others n_large_iterations times. A border pixel is its own
+// neighbour.
 //
-// `sequential` takes pixels in raster order, in one thread per layer, as the implementation of the authors (PyMatting) on a
-// CPU, whose float32 sum for the mean colours it repeats. `red_black` takes the pixels of either colour of a
+// `sequential` takes pixels in raster order, in one thread per layer, as the implementation of the authors (PyMatting)
+// on a CPU, whose float32 sum for the mean colours it repeats. `red_black` takes the pixels of either colour of a
 // chequerboard in turn, in tiles that go through all iterations of a level while they are in the cache.
 //
 // Workspace: 4 numbers per pixel (red_black), 14 per pixel and layer at work (sequential).
@@ -68,16 +69,16 @@ ForegroundFault blur_fusion(const View<const T, 3>& image, const View<const T, 3
                             const View<T, 4>& foregrounds, const View<T, 4>& backgrounds,
                             const BlurFusionParams& params, Monitor& monitor);
 
-// The minimum of the energy of Levin, Lischinski and Weiss, "A Closed Form Solution to Natural Image Matting", IEEE TPAMI
-// 30(2), 2008, Eq. 19, in PyMatting's form: per channel
+// The minimum of the energy of Levin, Lischinski and Weiss, "A Closed Form Solution to Natural Image Matting", IEEE
+// TPAMI 30(2), 2008, Eq. 19, in PyMatting's form: per channel
 //
 //     sum_i (a_i F_i + (1 - a_i) B_i - I_i)^2 + sum_i sum_{j in N4(i)} d_ij ((F_i - F_j)^2 + (B_i - B_j)^2),
 //     d_ij = regularization + |a_i - a_j|,
 //
 // in which every edge counts from both of its ends and neighbours beyond the border do not exist. One sparse linear
-// system for F and B, solved from F = B = I by conjugate gradients with a multigrid cycle for a preconditioner, in float64,
-// until the residual has fallen to tolerance times the norm of the right-hand side. Values must have been checked. Returns
-// three entries per layer, of its channels. Workspace: about 450 bytes per pixel.
+// system for F and B, solved from F = B = I by conjugate gradients with a multigrid cycle for a preconditioner, in
+// float64, until the residual has fallen to tolerance times the norm of the right-hand side. Values must have been
+// checked. Returns three entries per layer, of its channels. Workspace: about 450 bytes per pixel.
 struct ClosedFormForegroundParams {
     double regularization = 1e-5;
     double tolerance = 1e-6;

@@ -29,8 +29,8 @@ def refine_foreground(
     r"""Replace colours of a foreground that its alpha does not vouch for by smooth continuations of those it does.
 
     The foregrounds of matting data have arbitrary colours where they are transparent, which show as a fringe when the
-    foreground is resized, blurred or composited. This is the re-estimation of foregrounds, RF, of [1]_ (Algorithm 2). The
-    input is a foreground with its alpha, not a photograph: for a photograph, `estimate_foreground` first separates
+    foreground is resized, blurred or composited. This is the re-estimation of foregrounds, RF, of [1]_ (Algorithm 2).
+    The input is a foreground with its alpha, not a photograph: for a photograph, `estimate_foreground` first separates
     foreground and background.
 
     Parameters
@@ -41,7 +41,8 @@ def refine_foreground(
         Opacity in [0, 1].
     order : {"red_black", "jacobi"}, optional
         In which order pixels are updated. ``"red_black"`` takes the two colours of a chequerboard in turn, which
-        converges about twice as fast as ``"jacobi"``, the order of the authors' program: all pixels from the state before.
+        converges about twice as fast as ``"jacobi"``, the order of the authors' program: all pixels from the state
+        before.
         In float64 and with the other arguments at their defaults, ``"jacobi"`` is their result before it is stored.
     kappa : float, optional
         Weight of smoothness against fidelity. 1 in the paper.

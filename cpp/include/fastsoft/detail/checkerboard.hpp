@@ -7,8 +7,8 @@
 namespace fastsoft::detail {
 
 // Planes of a grid whose even and odd columns lie apart: half(plane, row, 0) holds columns 0, 2, 4, ... of a row and
-// half(plane, row, 1) columns 1, 3, 5, ... All pixels of one colour of a chequerboard then are contiguous halves of rows,
-// and so are their four neighbours:
+// half(plane, row, 1) columns 1, 3, 5, ... All pixels of one colour of a chequerboard then are contiguous halves of
+// rows, and so are their four neighbours:
 //
 //     half 0, position k (column 2k):      left is half 1 at k - 1, right is half 1 at k
 //     half 1, position k (column 2k + 1):  left is half 0 at k,     right is half 0 at k + 1
@@ -49,8 +49,8 @@ public:
         return half(plane, row, col & 1)[col >> 1];
     }
 
-    // Makes the margins of a row what pixels of half s see as left and right neighbours: column -1 is column 1 and column
-    // n_cols is column n_cols - 2; the only column of a grid is its own neighbour.
+    // Makes the margins of a row what pixels of half s see as left and right neighbours: column -1 is column 1 and
+    // column n_cols is column n_cols - 2; the only column of a grid is its own neighbour.
     void mirror(std::ptrdiff_t plane, std::ptrdiff_t row, std::ptrdiff_t s) {
         T* const own = half(plane, row, s);
         T* const other = half(plane, row, 1 - s);

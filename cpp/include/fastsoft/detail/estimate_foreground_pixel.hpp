@@ -10,8 +10,8 @@ FASTSOFT_HD T unit_clamp(T value) {
     return value < T(0) ? T(0) : (value > T(1) ? T(1) : value);
 }
 
-// The update of one pixel minimises (a F + b B - I)^2 + sum_j d_j ((F - F_j)^2 + (B - B_j)^2), b = 1 - a. With S = sum d_j
-// and the means mF = sum d_j F_j / S, mB likewise, the 2x2 system has the solution (Sherman-Morrison)
+// The update of one pixel minimises (a F + b B - I)^2 + sum_j d_j ((F - F_j)^2 + (B - B_j)^2), b = 1 - a. With S = sum
+// d_j and the means mF = sum d_j F_j / S, mB likewise, the 2x2 system has the solution (Sherman-Morrison)
 //
 //     F = mF + a r / (S + a^2 + b^2),   B = mB + b r / (S + a^2 + b^2),   r = I - a mF - b mB,
 //
