@@ -46,9 +46,9 @@ def test_refinement_step(network, request):
     with torch.no_grad():
         levels = network.encode(torch.rand(1, 3, height, width), trimap[None, None])
     # A rate at which random weights do not diverge; the cost of a step does not depend on it.
-    settings = RefinementSettings(steps=1 if smoke else 4, learning_rate=1e-4)
+    settings = RefinementSettings(steps=1 if smoke else 3, learning_rate=1e-4)
     cached, plain = (BackpropagatingRefinement(network, settings, cache=cache) for cache in (True, False))
-    result = compare(lambda: cached(levels, trimap), lambda: plain(levels, trimap), rounds=5, budget=120)
+    result = compare(lambda: cached(levels, trimap), lambda: plain(levels, trimap), rounds=5, budget=60)
     print(
         f"\n{network.encoder_name}: {settings.steps} steps and what is prepared {result.ours:.2f} s, without cache "
         f"{result.peer:.2f} s, ratio {result.ratio:.2f}"
