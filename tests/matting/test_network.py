@@ -150,7 +150,9 @@ def test_folded_network_is_the_same(request, rng, name, tmp_path):
     folded = load_network(path)
     assert not any(isinstance(m, torch.nn.BatchNorm2d) for m in folded.modules())
     with torch.no_grad():
-        torch.testing.assert_close(folded(*x), network(*x), rtol=0, atol=2e-5)
+        expected = network(*x)
+        # As for the float32 forward above: another order of roundings in every layer.
+        torch.testing.assert_close(folded(*x), expected, rtol=0, atol=2e-4 * max(1.0, float(expected.abs().max())))
     with pytest.raises(ValueError, match="in evaluation mode only, got a network in training mode"):
         MattingNetwork("mobilenet_v2").train().fold()
 
