@@ -23,8 +23,8 @@ def add_parser(commands: Any) -> None:
         "matte",
         help="cut the foreground out of a photograph",
         description="Find the alpha of a photograph's foreground where a trimap leaves it open, and the foreground's "
-        "own colours, without what shines through from behind. For -o NAME.png writes NAME.png, the foreground as RGBA, "
-        "NAME_alpha.png, and with --over NAME_over.png. Each file appears when it is complete.",
+        "own colours, without what shines through from behind. For -o NAME.png writes NAME.png, the foreground as "
+        "RGBA, NAME_alpha.png, and with --over NAME_over.png. Each file appears when it is complete.",
         allow_abbrev=False,
     )
     parser.add_argument("photo", metavar="PHOTO", help="image file; any size, never scaled down")

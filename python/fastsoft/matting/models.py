@@ -38,7 +38,7 @@ def load_network(weights: str | os.PathLike[str] | None = None) -> MattingNetwor
     """
     checksum = None
     if weights is None:
-        weights, checksum = embedded_weights("matting")
+        weights, checksum = embedded_weights("matting", "use closed-form matting, method='closed_form'")
     name = os.fspath(weights)
     if name.endswith((".pth", ".pt")):
         raise ValueError(

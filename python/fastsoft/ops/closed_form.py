@@ -91,7 +91,7 @@ def closed_form(
         raise ValueError(f"regions must hold 0, 1 and 2, got {int(regions.max())}")
     regions = np.ascontiguousarray(regions)
     alpha = (regions == FOREGROUND).astype(image.dtype)
-    *info, used = cpu.closed_form(
+    converged, iterations, residual, used = cpu.closed_form(
         image, regions, alpha, epsilon, tolerance, max_iterations, method, max_factor_bytes, progress
     )
-    return ClosedFormResult(alpha, SolverInfo(*info), used)
+    return ClosedFormResult(alpha, SolverInfo(converged, iterations, residual), used)
