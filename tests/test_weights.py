@@ -17,6 +17,7 @@ from safetensors.numpy import load_file, save_file
 from fastsoft import weights
 from fastsoft.color import decompose_colors
 from fastsoft.color.models import default_model
+from fastsoft.matting import load_network as load_matting_network
 from fastsoft.semantic import compute_features
 from fastsoft.semantic.network_features import load_network
 from fastsoft.weights import embedded_weights, read_weights
@@ -164,3 +165,14 @@ def test_altered_color_weights_are_refused(installation, rng):
     path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     with pytest.raises(ValueError, match=r"colors.safetensors must have the SHA-256 .*'fastsoft train colors'"):
         decompose_colors(rng.random((20, 30, 3)))
+
+
+def test_the_embedded_matting_weights_are_what_the_package_promises():
+    path, checksum = embedded_weights("matting", "")
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == checksum
+    assert path.stat().st_size <= 12_000_000
+    state, metadata = read_weights(path)
+    assert metadata["design"] == "matting"
+    assert {value.dtype.name for value in state.values()} <= {"float16", "int64"}
+    assert path.with_suffix(".md").is_file()
+    assert load_matting_network().source == f"embedded, SHA-256 {checksum}"
