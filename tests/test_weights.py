@@ -138,7 +138,7 @@ def test_shipping_with_other_metadata(tmp_path):
     assert read_weights(tmp_path / "b.safetensors")[1] == {"gain": "0.5", "design": "layers"}
     refused = ship(tmp_path / "a.safetensors", "c", "--folder", tmp_path, "--metadata", "gian=0.5")
     assert refused.returncode == 1
-    assert "--metadata must change one of gain, design, got gian=0.5" in refused.stderr
+    assert "--metadata must change one of design, gain, got gian=0.5" in refused.stderr
     assert not (tmp_path / "c.safetensors").exists()
 
 

@@ -83,10 +83,13 @@ def test_types_and_licences_are_installed():
 
 def test_weights_are_installed_with_their_card_and_checksum():
     names = sorted(path.name for path in (PACKAGE / "weights").iterdir() if path.name not in ("__pycache__",))
-    assert names == ["__init__.py", "checksums.json", "features.md", "features.safetensors"]
-    path, _ = embedded_weights("features")
-    assert path.parent == PACKAGE / "weights"
-    assert path.stat().st_size <= 12_000_000
+    kinds = ("colors", "features", "matting")
+    files = [f"{kind}.{suffix}" for kind in kinds for suffix in ("md", "safetensors")]
+    assert names == ["__init__.py", "checksums.json", *files]
+    for kind in kinds:
+        path, _ = embedded_weights(kind, "")
+        assert path.parent == PACKAGE / "weights"
+        assert path.stat().st_size <= 12_000_000
 
 
 @pytest.mark.parametrize("level", LEVELS)

@@ -2,7 +2,7 @@
 """Puts trained weights into the package: half precision, the same bytes from the same weights, checksum on record.
 
 Usage: python tools/ship_weights.py RUN/features.safetensors features
-       python tools/ship_weights.py RUN/colors.safetensors colors --metadata gain=0.7
+       python tools/ship_weights.py RUN/colors.safetensors colors --metadata gain=0.6 offset=0.5
 
 Writes python/fastsoft/weights/NAME.safetensors and its SHA-256 into checksums.json beside it. NAME.md, the model card,
 is written by hand. Needs the package to be installed.
@@ -75,7 +75,7 @@ def main(arguments: list[str] | None = None) -> int:
         for entry in options.metadata:
             key, _, value = entry.partition("=")
             if key not in metadata:
-                raise ValueError(f"--metadata must change one of {', '.join(metadata)}, got {entry}")
+                raise ValueError(f"--metadata must change one of {', '.join(sorted(metadata))}, got {entry}")
             metadata[key] = value
         content = serialised({name: half(name, array) for name, array in state.items()}, metadata)
         if len(content) > MOST_BYTES:

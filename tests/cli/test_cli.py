@@ -131,7 +131,7 @@ def test_the_default_is_the_embedded_network(tmp_path):
         settings = json.loads((tmp_path / str(count) / "p" / "settings.json").read_text())["settings"]
         assert settings["features"] == "embedded"
         assert settings["feature_size"] == 36
-        assert settings["feature_weights"] == embedded_weights("features")[1]
+        assert settings["feature_weights"] == embedded_weights("features", "")[1]
         with np.load(tmp_path / str(count) / "p" / "alphas.npz") as archive:
             found.append(archive["alphas"])
     np.testing.assert_array_equal(found[0], found[1])

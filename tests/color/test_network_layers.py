@@ -213,3 +213,18 @@ def test_the_gain_scales_what_layers_take_up_of_the_rest(rng, tmp_path):
     expected = 0.75 * found[0.0] + 0.25 * found[1.0]
     np.testing.assert_allclose(found[0.25][inside], expected[inside], atol=1e-5)
     assert np.abs(found[1.0] - found[0.0]).max() > 0.05
+
+
+def test_the_factor_on_offsets_scales_how_far_bases_are_from_the_palette(rng):
+    torch.manual_seed(2)
+    network = LayerNetwork((8, 8, 8))
+    torch.nn.init.normal_(network.head.weight, std=0.1)
+    image = torch.from_numpy(rng.random((1, 3, 32, 48)).astype(np.float32))
+    palette = torch.from_numpy(rng.random((1, 3, 3)).astype(np.float32))
+    with torch.inference_mode():
+        whole = network(image, palette)
+        network.offset = 0.5
+        half = network(image, palette)
+    plain = palette[:, :, :, None, None]
+    np.testing.assert_allclose(half.bases - plain, (whole.bases - plain) / 2, atol=1e-6)
+    assert torch.equal(half.alphas, whole.alphas)

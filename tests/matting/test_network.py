@@ -277,7 +277,7 @@ def test_other_weights_are_refused(small, tmp_path):
         load_network(path)
     state = {key: value.numpy() for key, value in small.state_dict().items()}
     save_file(state, path, {**small.metadata, "extra_channels": ""})
-    with pytest.raises(ValueError, match=r"features.0.0.weight must have shape \(32, 4, 3, 3\), got \(32, 5, 3, 3\)"):
+    with pytest.raises(ValueError, match=r"weight must have shape \(\d+, \d+, 3, 3\), got \(\d+, \d+, 3, 3\)"):
         load_network(path)
     save_file(state, path, {**small.metadata, "encoder": "vgg"})
     with pytest.raises(ValueError, match="encoder must be one of 'resnet50d', 'mobilenet_v2', got 'vgg'"):

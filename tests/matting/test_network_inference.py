@@ -12,6 +12,7 @@ from fastsoft.matting.models import load_network, network_matting
 from fastsoft.matting.network import MattingNetwork, save_network
 from fastsoft.matting.network_inference import MARGIN, pad_canvas, resize_planes
 from fastsoft.matting.network_refinement import RefinementSettings
+from fastsoft.matting.planes import extra_planes
 from tests.matting.test_network_refinement import blob, small_network
 from tests.reference import matting_network as reference
 
@@ -293,8 +294,6 @@ def test_bad_input(network, network_with_plane, rng, tmp_path):
         run(image=np.full_like(image, np.nan))
     with pytest.raises(TypeError, match="trimap must have dtype"):
         run(trimap=trimap == 0)
-    with pytest.raises(ValueError, match="extra must hold the planes that the network wants, closed_form, got none"):
-        run(weights=network_with_plane)
     with pytest.raises(ValueError, match=r"extra must have shape \(20, 30, 1\), got \(20, 29, 1\)"):
         run(weights=network_with_plane, extra=np.zeros((20, 29)))
     with pytest.raises(ValueError, match=r"extra must have shape \(20, 30, 0\), got \(20, 30, 1\)"):
@@ -315,3 +314,12 @@ def test_bad_input(network, network_with_plane, rng, tmp_path):
         run(weights=MattingNetwork("mobilenet_v2"))
     with pytest.raises(ValueError, match="cannot read weights from"):
         run(weights=tmp_path / "none.safetensors")
+
+
+def test_planes_that_are_not_given_are_made(network_with_plane, rng):
+    image, trimap = photo(rng, 40, 50), blob(40, 50)
+    found = network_matting(image, trimap, weights=network_with_plane)
+    given = network_matting(
+        image, trimap, weights=network_with_plane, extra=extra_planes(network_with_plane.extra_channels, image, trimap)
+    )
+    np.testing.assert_array_equal(found, given)

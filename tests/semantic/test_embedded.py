@@ -24,7 +24,7 @@ def torch_threads():
 
 def test_the_default_is_the_shipped_network(rng):
     image = rng.random((50, 71, 3), dtype=np.float32)
-    path, checksum = embedded_weights("features")
+    path, checksum = embedded_weights("features", "")
     found = compute_features(image, dtype=np.float32)
     assert (found.provider, found.size, found.weights) == ("embedded", 640, checksum)
     assert found.values.shape == (50, 71, 3)
@@ -90,7 +90,7 @@ def test_enlarging_is_bilinear_interpolation(rng, shape, step):
 
 def test_settings_record_network_weights_and_size(scene):
     options = {"n_layers": 2, "n_eigenvectors": 20, "n_segments": 6}
-    _, checksum = embedded_weights("features")
+    _, checksum = embedded_weights("features", "")
     layers = segment(scene[0], feature_size=48, **options)
     chosen = {key: value for key, value in layers.settings.items() if key.startswith("feature")}
     assert chosen == {"features": "embedded", "feature_size": 48, "feature_weights": checksum}

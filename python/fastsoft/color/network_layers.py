@@ -161,9 +161,9 @@ class LayerNetwork(nn.Module):
         Steps of gradient descent on the alphas.
     skips : bool, default True
         Whether what the way down finds is added on the way up (the paper's ablation).
-    gain : float, default 1
-        Factor on g. With less, colours stay nearer to each other and to the palette, and the layers recompose the
-        photograph less well; exact recomposition makes up for that.
+    gain, offset : float, default 1
+        Factors on g and o. With less, colours stay nearer to each other and to the palette, and the layers recompose
+        the photograph less well; exact recomposition makes up for that.
 
     Notes
     -----
@@ -171,7 +171,13 @@ class LayerNetwork(nn.Module):
     """
 
     def __init__(
-        self, channels: Sequence[int] = CHANNELS, *, steps: int = 2, skips: bool = True, gain: float = 1.0
+        self,
+        channels: Sequence[int] = CHANNELS,
+        *,
+        steps: int = 2,
+        skips: bool = True,
+        gain: float = 1.0,
+        offset: float = 1.0,
     ) -> None:
         super().__init__()
         a, b, c = channels
@@ -179,6 +185,7 @@ class LayerNetwork(nn.Module):
         self.steps = steps
         self.skips = skips
         self.gain = gain
+        self.offset = offset
         # The photograph's own features are computed once for all layers.
         self.image = nn.Conv2d(3 * 16, a, 3, padding=1)
         self.layer = nn.Conv2d(4 + 4 + 3 + 3, a, 3, padding=1, bias=False)
@@ -227,7 +234,7 @@ class LayerNetwork(nn.Module):
         slope = slope / scale[:, None]
         # The slope turns about the mean colour of the place: level and slope are then about different things.
         level = level - (slope * half[:, None]).sum(dim=2, keepdim=True)
-        return torch.cat([slope, level, OFFSET_SCALE * offset, self.gain * (1 + gain)], dim=2)
+        return torch.cat([slope, level, OFFSET_SCALE * self.offset * offset, self.gain * (1 + gain)], dim=2)
 
     def _inputs(self, half: Tensor, quarter: Tensor, palette: Tensor, scale: Tensor) -> Tensor:
         """Describe every layer at a quarter of the resolution: (N * K, 14, H / 4, W / 4)."""
@@ -306,6 +313,7 @@ class LayerModel:
                 steps=int(metadata["steps"]),
                 skips=metadata["skips"] == "1",
                 gain=float(metadata.get("gain", 1)),
+                offset=float(metadata.get("offset", 1)),
             )
         except (KeyError, ValueError):
             raise ValueError(f"weights {name} must say their channels, steps and skips, got {dict(metadata)}") from None
@@ -405,6 +413,7 @@ def save_network(
         "steps": str(network.steps),
         "skips": str(int(network.skips)),
         "gain": str(network.gain),
+        "offset": str(network.offset),
     }
     with atomic_file(path) as file:
         file.write(save({key: value.detach().to("cpu").contiguous() for key, value in values.items()}, metadata))
