@@ -259,11 +259,17 @@ def test_audio_that_the_format_cannot_hold_is_left_out(tmp_path, model):
         assert [stream.type for stream in movie.streams] == ["video"]
 
 
+SLICES = {"crf": "4", "slices": "4"}
 TRUNCATED = [
     ("clip.mp4", {"codec": "libx264", "pix_fmt": "yuv420p", "options": {"g": "4"}}, "ends in the middle of a packet"),
     ("clip.avi", {"codec": "ffv1", "pix_fmt": "yuv420p"}, "ends in the middle of a packet"),
-    ("clip.ts", {"codec": "libx264", "pix_fmt": "yuv420p"}, "ends in the middle of a packet"),
-    ("clip.mkv", {"codec": "libx264", "pix_fmt": "yuv420p"}, r"ends before the 1\.\d+ s that its header says"),
+    # In slices: a frame of which some are missing is one that the decoder fills up and takes for whole.
+    ("clip.ts", {"codec": "libx264", "pix_fmt": "yuv420p", "options": SLICES}, "ends in the middle of a packet"),
+    (
+        "clip.mkv",
+        {"codec": "libx264", "pix_fmt": "yuv420p", "options": {"g": "4"}},
+        r"ends before the 1\.\d+ s that its header says",
+    ),
 ]
 
 
@@ -273,7 +279,7 @@ def test_truncated_clips_give_the_frames_up_to_there(tmp_path, model, name, opti
     expected, times = read_clip(whole)
     content = whole.read_bytes()
     clip = tmp_path / name
-    clip.write_bytes(content[: len(content) * 6 // 10])
+    clip.write_bytes(content[: len(content) // 2])
     with pytest.warns(RuntimeWarning, match=message) as caught:
         result = fastsoft.decompose_video(clip, tmp_path / "out", PALETTE, weights=model)
     n = result.n_frames
@@ -284,7 +290,7 @@ def test_truncated_clips_give_the_frames_up_to_there(tmp_path, model, name, opti
     numbers = [times.index(int(row["pts"]) * unit) for row in table(tmp_path / "out")]
     assert numbers[: n - 2] == list(range(n - 2))
     for number, original in enumerate(numbers):
-        assert np.abs(recomposed(tmp_path / "out", number) - expected[original]).mean() < 1.5
+        assert np.abs(recomposed(tmp_path / "out", number) - expected[original]).max() <= 1
     said = str(caught[0].message)
     assert f"{n} frames are whole, the last at {float(times[numbers[-1]]):.3f} s" in said
     assert settings["warning"] == said
