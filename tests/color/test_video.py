@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import csv
 import fcntl
+import gc
 import json
 import os
 import pty
@@ -28,7 +29,7 @@ from fastsoft.cli import main
 from fastsoft.color import color_palette, load_model
 from fastsoft.color.models import convert_published_weights
 from fastsoft.color.network import AlphaPredictor, ResiduePredictor
-from fastsoft.color.video_files import open_clip
+from fastsoft.color.video_files import Frame, open_clip
 from tests.color.clips import RATE, packets, pictures, read_clip, write_clip
 
 PALETTE = np.array([[0.8, 0.1, 0.15], [0.1, 0.25, 0.75], [0.85, 0.8, 0.7]])
@@ -258,11 +259,17 @@ def test_audio_that_the_format_cannot_hold_is_left_out(tmp_path, model):
         assert [stream.type for stream in movie.streams] == ["video"]
 
 
+SLICES = {"crf": "4", "slices": "4"}
 TRUNCATED = [
     ("clip.mp4", {"codec": "libx264", "pix_fmt": "yuv420p", "options": {"g": "4"}}, "ends in the middle of a packet"),
     ("clip.avi", {"codec": "ffv1", "pix_fmt": "yuv420p"}, "ends in the middle of a packet"),
-    ("clip.ts", {"codec": "libx264", "pix_fmt": "yuv420p"}, "ends in the middle of a packet"),
-    ("clip.mkv", {"codec": "libx264", "pix_fmt": "yuv420p"}, r"ends before the 1\.\d+ s that its header says"),
+    # In slices: a frame of which some are missing is one that the decoder fills up and takes for whole.
+    ("clip.ts", {"codec": "libx264", "pix_fmt": "yuv420p", "options": SLICES}, "ends in the middle of a packet"),
+    (
+        "clip.mkv",
+        {"codec": "libx264", "pix_fmt": "yuv420p", "options": {"g": "4"}},
+        r"ends before the 1\.\d+ s that its header says",
+    ),
 ]
 
 
@@ -272,7 +279,7 @@ def test_truncated_clips_give_the_frames_up_to_there(tmp_path, model, name, opti
     expected, times = read_clip(whole)
     content = whole.read_bytes()
     clip = tmp_path / name
-    clip.write_bytes(content[: len(content) * 6 // 10])
+    clip.write_bytes(content[: len(content) // 2])
     with pytest.warns(RuntimeWarning, match=message) as caught:
         result = fastsoft.decompose_video(clip, tmp_path / "out", PALETTE, weights=model)
     n = result.n_frames
@@ -283,7 +290,7 @@ def test_truncated_clips_give_the_frames_up_to_there(tmp_path, model, name, opti
     numbers = [times.index(int(row["pts"]) * unit) for row in table(tmp_path / "out")]
     assert numbers[: n - 2] == list(range(n - 2))
     for number, original in enumerate(numbers):
-        assert np.abs(recomposed(tmp_path / "out", number) - expected[original]).mean() < 1.5
+        assert np.abs(recomposed(tmp_path / "out", number) - expected[original]).max() <= 1
     said = str(caught[0].message)
     assert f"{n} frames are whole, the last at {float(times[numbers[-1]]):.3f} s" in said
     assert settings["warning"] == said
@@ -577,16 +584,31 @@ def test_deep_clips_keep_their_precision(tmp_path):
     np.testing.assert_allclose(decoded(clip)[0], np.broadcast_to(ramp[:, None], (16, 256, 3)), atol=1e-5)
 
 
-def test_memory_does_not_grow_with_the_clip(tmp_path, model):
+def test_memory_does_not_grow_with_the_clip(tmp_path, model, threads):
+    threads(1)
     peaks = []
-    for count in (4, 40):
-        clip = write_clip(tmp_path / f"{count}.mp4", pictures(count, 96, 128))
+    for number in (4, 40):
+        clip = write_clip(tmp_path / f"{number}.mp4", pictures(number, 96, 128))
         tracemalloc.start()
-        fastsoft.decompose_video(clip, tmp_path / str(count), PALETTE, weights=model)
+        fastsoft.decompose_video(clip, tmp_path / str(number), PALETTE, weights=model)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-    # A frame as floats is 147 kB, its layers four times that.
-    assert peaks[1] < peaks[0] + 150_000
+    # A frame as floats is 147 kB, its layers four times that: of 36 frames more, not four are kept.
+    assert peaks[1] < peaks[0] + 4 * 147_456
+
+
+def test_frames_are_not_gathered(tmp_path, clip, model):
+    """Decoded pictures are memory of FFmpeg, which Python does not count."""
+    alive = []
+
+    def count(stage, done, _):
+        if stage == "frames" and done == 4:
+            alive.append(sum(type(value) in (Frame, av.VideoFrame) for value in gc.get_objects()))
+
+    fastsoft.decompose_video(clip, tmp_path / "out", PALETTE, weights=model, progress=count)
+    # The frame that has been worked on, and the decoded picture that it is made of.
+    assert len(alive) == 1
+    assert 1 <= alive[0] <= 4
 
 
 def command(*arguments):
