@@ -142,7 +142,7 @@ def network_matting(
     from fastsoft.matting.network_inference import predict_alpha
 
     network = load_network(weights) if weights is None or isinstance(weights, (str, os.PathLike)) else weights
-    if extra is None and getattr(network, "extra_channels", ()):
+    if extra is None and getattr(network, "extra_channels", None):
         from fastsoft.matting.planes import extra_planes
 
         extra = extra_planes(network.extra_channels, image, trimap)
