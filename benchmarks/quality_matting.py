@@ -212,7 +212,7 @@ def main(arguments: list[str] | None = None) -> int:
         from fastsoft.weights import embedded_weights
 
         try:
-            weights = embedded_weights("matting")[0]
+            weights = embedded_weights("matting", "give --weights")[0]
         except ValueError as error:
             parser.error(f"--weights must be given: {error}")
     if options.limit is not None and options.limit < 1:
