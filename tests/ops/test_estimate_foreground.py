@@ -213,7 +213,7 @@ def test_any_alpha_gives_colours(height, width, seed, options):
         assert colors.max() <= 1
     wide = fastsoft.estimate_foreground(image.astype(np.float64), alpha.astype(np.float64), **options)
     # Blurs of float32 sources are summed in float64, but are rounded between the two. Where hardly anything of the
-    # foreground is seen, its colour follows from differences of nearly equal numbers, so what is seen of it is compared.
+    # foreground is seen, its colour follows from differences of nearly equal numbers, so what is seen is compared.
     seen = alpha[:, :, None]
     np.testing.assert_allclose(seen * foreground, seen * wide, atol=1e-2)
 
