@@ -87,11 +87,11 @@ def work(options: argparse.Namespace) -> None:
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("data", type=Path, help="folder with matting")
-    parser.add_argument("--trimaps", nargs="+", default=["trimap", "trimap_large"])
+    parser.add_argument("--trimaps", nargs="*", default=["trimap", "trimap_large"])
     parser.add_argument("--rounds", type=int, default=5, help="pairs of runs per picture")
     parser.add_argument("--threads", type=int, help="of fastsoft (default: all processors); PyMatting uses one")
     parser.add_argument("--megapixels", type=float, default=12.0, help="of the large picture")
-    parser.add_argument("--large", nargs="*", default=["GT24.png", "GT26.png"], help="photographs that are enlarged")
+    parser.add_argument("--large", nargs="*", default=["GT24.png", "GT26.png"], help="files that are enlarged")
     parser.add_argument("--output", type=Path, default=RESULTS / "closed_form.md")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
@@ -101,12 +101,14 @@ def main(arguments: list[str] | None = None) -> int:
         work(options)
         return 0
     lines = head_of_results("Closed-form matting against PyMatting", "benchmarks.closed_form", arguments)
-    lines += [
+    explanation = [
         "`closed_form_matting` and `estimate_alpha_cf`, each with its defaults, which ask for the same residual. "
         "Milliseconds are medians of runs in turns; the ratio is PyMatting / fastsoft within a pair of runs, its "
         "median and quartiles. Difference: mean over all pixels. SAD in thousands over unknown pixels.",
         "",
     ]
+    if options.trimaps:
+        lines += explanation
     print("\n".join(lines), flush=True)
     for kind in options.trimaps:
         head = [

@@ -177,6 +177,21 @@ private:
     std::vector<std::ptrdiff_t> tile_begin_;
 };
 
+// A factorisation that is repeated with a shift reports its progress again.
+class RisingMonitor final : public Monitor {
+public:
+    explicit RisingMonitor(Monitor& whole) : whole_(whole) {}
+
+    void report(double fraction) override {
+        highest_ = std::max(highest_, fraction);
+        whole_.report(highest_);
+    }
+
+private:
+    Monitor& whole_;
+    double highest_ = 0.0;
+};
+
 // z = M r.
 using Precondition = std::function<void(const double* r, double* z)>;
 
@@ -698,7 +713,8 @@ MaskedStencil number_unknowns(const std::uint8_t* regions, std::ptrdiff_t n_rows
 
 template <class T>
 ClosedFormResult closed_form(const View<const T, 3>& image, const std::uint8_t* regions, T* alpha,
-                             const ClosedFormParams& params, Monitor& monitor) {
+                             const ClosedFormParams& params, Monitor& user_monitor) {
+    RisingMonitor monitor(user_monitor);
     const std::ptrdiff_t n_rows = image.extent(0);
     const std::ptrdiff_t n_cols = image.extent(1);
     FASTSOFT_EXPECTS(n_rows >= kSpan - 2 && n_cols >= kSpan - 2, "image must be at least 3x3 pixels, got ", n_rows, "x",

@@ -38,7 +38,7 @@ struct ClosedFormParams {
     double tolerance = 1e-7;  // ||b - L_UU alpha_U|| <= tolerance * ||b||
     int max_iterations = 2000;
     ClosedFormMethod method = ClosedFormMethod::automatic;
-    double max_factor_bytes = 1.2e9;  // automatic: direct up to here
+    double max_factor_bytes = 1.8e9;  // automatic: direct up to here
 };
 
 struct ClosedFormResult {

@@ -53,7 +53,7 @@ def closed_form_matting(
     method : {"auto", "direct", "multilevel"}, default "auto"
         The preconditioner. ``"direct"`` factorises the matrix in float32, in 400 to 700 bytes per unknown pixel for
         bands of usual width, and is the fastest. ``"multilevel"`` is for what would not fit. ``"auto"``: direct up to
-        factors of 1.2 GB.
+        factors of 1.8 GB.
     progress : callable, optional
         Called with the fraction done; an exception raised in it ends the operation.
 

@@ -50,7 +50,7 @@ def closed_form(
     tolerance: float = 1e-7,
     max_iterations: int = 2000,
     method: str = "auto",
-    max_factor_bytes: float = 1.2e9,
+    max_factor_bytes: float = 1.8e9,
     progress: Callable[[float], None] | None = None,
 ) -> ClosedFormResult:
     """Solve ``L_UU alpha_U = -L_UK s_K`` with the matting Laplacian of an image.
@@ -65,7 +65,7 @@ def closed_form(
         0 background, 1 unknown, 2 foreground; at least one pixel unknown and one known.
     epsilon, tolerance, max_iterations, method, progress
         As for `fastsoft.closed_form_matting`.
-    max_factor_bytes : float, default 1.2e9
+    max_factor_bytes : float, default 1.8e9
         ``method="auto"`` is ``"direct"`` as long as the factor takes no more.
 
     Returns
