@@ -138,7 +138,7 @@ def test_refinement_is_the_slow_loop(network, form, cache):
     inside[4:-6, 5:] = True
     slow_inside = np.ones_like(inside) if form == "compat" else inside
     expected, start, costs, _ = slow_refinement(network, levels, trimap, slow_inside, 3, form=form)
-    settings = FORMS[form](steps=3)
+    settings = FORMS[form](steps=3, learning_rate=20.0)
     found = BackpropagatingRefinement(network, settings, cache=cache)(levels, known, region=torch.from_numpy(inside))
     np.testing.assert_allclose(found.costs, costs, rtol=1e-9)
     wanted = (trimap == 128) & slow_inside
@@ -243,6 +243,19 @@ def test_forgiving_form_reaches_pixels_that_clamping_loses(network):
     assert forgiving.costs[2] < forgiving.costs[0]
 
 
+def test_steps_that_raise_the_cost_are_taken_back(network):
+    """From a rate a million times too large the cost still falls, as far as with one that was chosen well."""
+    trimap = blob(64, 64)
+    levels, known = levels_of(network, trimap)
+    chosen, large = (
+        BackpropagatingRefinement(network, RefinementSettings(steps=45, learning_rate=rate))(levels, known)
+        for rate in (20.0, 2e7)
+    )
+    assert not min(large.costs[1:10]) < large.costs[0]
+    assert min(large.costs) < 0.8 * large.costs[0]
+    assert min(large.costs) < 1.5 * min(chosen.costs)
+
+
 def test_best_is_kept_and_divergence_is_told(network):
     trimap = blob(64, 64)
     levels, known = levels_of(network, trimap)
@@ -250,6 +263,8 @@ def test_best_is_kept_and_divergence_is_told(network):
     refined = BackpropagatingRefinement(network, wild)(levels, known)
     assert refined.output.isfinite().all()
     assert refined.best == int(np.nanargmin(refined.costs))
+    untamed = RefinementSettings(steps=12, learning_rate=1e8, backtrack=False)
+    assert BackpropagatingRefinement(network, untamed)(levels, known).output.isfinite().all()
     with pytest.raises(ConvergenceError, match=r"diverged after .* updates: use a learning_rate below 1e\+08") as found:
         BackpropagatingRefinement(network, RefinementSettings.compat(steps=12, learning_rate=1e8, output="raw"))(
             levels, known

@@ -79,10 +79,12 @@ class RefinementSettings:
         Borders and unknown region include the mirrored and black pixels that the photograph was padded with.
     keep_best : bool
         Return the alpha of the lowest cost instead of the last one.
+    backtrack : bool
+        Take back an update that raised the cost, and go half as far from then on.
     """
 
-    steps: int = 100
-    learning_rate: float = 20.0
+    steps: int = 30
+    learning_rate: float = 1000.0
     closeness: float = 0.1
     neighbours: int = 8
     both_sides: bool = False
@@ -91,6 +93,7 @@ class RefinementSettings:
     offset: float = 0.1
     padding: bool = False
     keep_best: bool = True
+    backtrack: bool = True
 
     def __post_init__(self) -> None:
         check_int(self.steps, "steps", low=0)
@@ -109,7 +112,9 @@ class RefinementSettings:
             "output": "clamped",
             "clamp_start": False,
             "padding": True,
+            "learning_rate": 20.0,
             "keep_best": False,
+            "backtrack": False,
         }
         return cls(**settings | changes)
 
@@ -117,12 +122,15 @@ class RefinementSettings:
     def paper(cls, **changes: Any) -> RefinementSettings:
         """Return what the paper says."""
         settings: dict[str, Any] = {
+            "steps": 100,
+            "learning_rate": 20.0,
             "neighbours": 4,
             "both_sides": True,
             "output": "raw",
             "clamp_start": False,
             "offset": 0.0,
             "keep_best": False,
+            "backtrack": False,
         }
         return cls(**settings | changes)
 
@@ -273,6 +281,9 @@ def refine_output(
             return Refined(start, start)
         reference = clamped(start.flatten()[free], settings.clamp_start)
         best, result, costs, borders = 0, start, [], []
+        rate, lowest = settings.learning_rate, math.inf
+        # Where the cost was lowest, and its gradient there: what a step back needs.
+        held: list[tuple[Tensor, Tensor, Tensor]] = []
         for step in range(settings.steps + 1):
             flat = out.flatten()
             low, high = flat[zeros], 1 - flat[ones]
@@ -288,19 +299,25 @@ def refine_output(
                 cost = cost + settings.closeness * (values - reference).abs().mean().square()
             costs.append(float(cost.detach()))
             borders.append(float(border.detach()))
-            if not torch.isfinite(cost.detach()):
+            lower = costs[step] < lowest
+            if lower:
+                best, lowest = step, costs[step]
+            if lower or (math.isfinite(costs[step]) and not settings.keep_best):
+                result = out.detach()
+            if step == settings.steps or not (settings.backtrack or math.isfinite(costs[step])):
                 break
-            if costs[step] < costs[best] or not settings.keep_best:
-                best, result = (step if costs[step] < costs[best] else best), out.detach()
-            if step == settings.steps:
-                break
-            for x in grids.parameters.values():
-                x.grad = None
-            cost.backward()  # type: ignore[no-untyped-call]
-            with torch.no_grad():
+            if settings.backtrack and not lower:
+                if not held:
+                    break  # not finite from the start
+                rate /= 2
+            else:
                 for x in grids.parameters.values():
-                    if x.grad is not None:
-                        x -= settings.learning_rate * x.grad
+                    x.grad = None
+                cost.backward()  # type: ignore[no-untyped-call]
+                held = [(x, x.detach().clone(), x.grad) for x in grids.parameters.values() if x.grad is not None]
+            with torch.no_grad():
+                for x, value, gradient in held:
+                    x.copy_(value - rate * gradient)
             out = decode(grids)
             if progress is not None:
                 progress((step + 1) / settings.steps)
