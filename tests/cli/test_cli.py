@@ -90,6 +90,18 @@ def test_bad_files_do_not_stop_the_others(tmp_path, capfd):
     assert second["source"] == photos[4]
 
 
+def test_layers_with_colours_of_their_own(tmp_path, capfd):
+    picture = photo(tmp_path / "p.png")
+    assert run(picture, "-o", tmp_path / "out", "--foregrounds", *FAST) == 0
+    assert "foregrounds" in capfd.readouterr().err
+    folder = tmp_path / "out" / "p"
+    layers = np.stack([np.asarray(Image.open(folder / f"layer_0{i}.png")) for i in (1, 2, 3)]) / 255.0
+    original = np.asarray(Image.open(picture)) / 255.0
+    assert np.abs(layers[:, :, :, :3] - original).max() > 0.2
+    mixed = (layers[:, :, :, 3:] * layers[:, :, :, :3]).sum(axis=0)
+    assert np.abs(mixed - original).max() <= 1.01 / 255
+
+
 def test_features_from_files(tmp_path, capfd):
     picture = photo(tmp_path / "p.png")
     features = np.zeros((32, 40, 2))

@@ -44,6 +44,31 @@ def test_inconsistent_results_are_refused(layers):
         Layers(layers.alphas[:, :, :0], layers.image)
 
 
+def test_foregrounds_are_what_was_mixed():
+    """Three layers of one colour each, blended over 20 pixels: each shows its own colour where it can be seen."""
+    x = np.linspace(0, 1, 96, dtype=np.float32)
+    first, last = np.clip((0.45 - x) / 0.2, 0, 1), np.clip((x - 0.55) / 0.2, 0, 1)
+    alphas = np.tile(np.stack([first, 1 - first - last, last], axis=1), (40, 1, 1))
+    own = np.array([[0.8, 0.2, 0.1], [0.1, 0.7, 0.2], [0.2, 0.1, 0.9]], dtype=np.float32)
+    image = alphas @ own
+    calls = []
+    plain = Layers(alphas, image, settings={"seed": 3}, timings={"relaxation": 1.0})
+    found = plain.with_foregrounds(progress=lambda stage, fraction: calls.append((stage, fraction)))
+    assert plain.colors is None
+    assert found.colors.dtype == np.float32
+    np.testing.assert_allclose(found.recomposed(), image, atol=1e-6)
+    visible = alphas > 0.1
+    assert np.abs(found.colors - own)[visible].max() < 0.08
+    assert np.abs(image[:, :, None] - own)[visible].max() > 0.5  # what the photograph's colours would show
+    assert found.settings == {"seed": 3, "exact": True}
+    assert list(found.timings) == ["relaxation", "foregrounds"]
+    assert calls[0] == ("foregrounds", 0.0)
+    assert calls[-1] == ("foregrounds", 1.0)
+    assert found.with_foregrounds() is found
+    loose = plain.with_foregrounds(exact=False)
+    assert np.abs(loose.recomposed() - image).max() > 1e-6
+
+
 def test_order_by_mass():
     alphas = np.zeros((2, 5, 4))
     alphas[:, :1, 0] = alphas[:, 1:4, 1] = alphas[:, 4:, 3] = 1

@@ -55,6 +55,12 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--segments", type=at_least(1), metavar="N", help="segments to start with (default: 20)")
     parser.add_argument("--normalized", action="store_true", help="normalise the Laplacian by degrees (semantic)")
     parser.add_argument("--float64", action="store_true", help="compute in double precision: twice the memory and time")
+    parser.add_argument(
+        "--foregrounds",
+        action="store_true",
+        help="give each layer colours of its own, without what shows through from the others: for layers that are to "
+        "be moved or put over something else",
+    )
     parser.add_argument("--keep-stages", action="store_true", help="also write the output of every stage to stages/")
     parser.add_argument(
         "--max-pixels", type=at_least(1), default=2**28, metavar="N", help="refuse larger photos (default: 2^28)"
@@ -119,7 +125,7 @@ def _segment_one(photo: str, folder: Path, arguments: argparse.Namespace) -> Non
     if arguments.feature_size:
         options["feature_size"] = arguments.feature_size
     spectral = arguments.method == "spectral"
-    shares = SPECTRAL_STAGES if spectral else STAGES
+    shares = {**(SPECTRAL_STAGES if spectral else STAGES), **({"foregrounds": 0.05} if arguments.foregrounds else {})}
     with progress_of(photo, shares, arguments.quiet) as progress, warnings_as_lines(photo):
         if spectral:
             layers = spectral_matting(image, n_layers=arguments.layers, progress=progress, **options)
@@ -132,4 +138,6 @@ def _segment_one(photo: str, folder: Path, arguments: argparse.Namespace) -> Non
                 progress=progress,
                 **options,
             )
+        if arguments.foregrounds:
+            layers = layers.with_foregrounds(progress=progress)
     save(layers, folder, photo, started, arguments.quiet)

@@ -3,17 +3,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastsoft._checks import as_float_array, check_image, check_shape
+from fastsoft._stages import timed_stage
 from fastsoft.layers.simplex import check_alphas
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
 __all__ = ["Layers", "order_by_mass"]
@@ -92,6 +93,38 @@ class Layers:
         """
         colors = self.image if self.colors is None else self.colors[:, :, layer]
         return np.concatenate([colors, self.alphas[:, :, layer, None]], axis=2, dtype=self.image.dtype)
+
+    def with_foregrounds(self, *, exact: bool = True, progress: Callable[[str, float], None] | None = None) -> Layers:
+        """Return the same layers with colours of their own instead of the photograph's.
+
+        At the edge of an object the photograph shows a mixture of what lies on both sides; a layer that is moved or
+        put over something else needs its own share. `fastsoft.estimate_foreground` finds it for all layers in one call.
+
+        Parameters
+        ----------
+        exact : bool, default True
+            Then change the colours as little as possible so that the layers' sum is the photograph
+            (`fastsoft.project_colors`).
+        progress : callable, optional
+            Called as ``progress("foregrounds", fraction)``; an exception raised in it ends the operation.
+
+        Returns
+        -------
+        Layers
+            With `colors`; layers that have colours already are returned as they are.
+        """
+        if self.colors is not None:
+            return self
+        from fastsoft.ops.estimate_foreground import estimate_foreground
+        from fastsoft.ops.project_colors import project_colors
+
+        timings = dict(self.timings)
+        with timed_stage("foregrounds", timings, progress) as report:
+            image = np.asarray(self.image, dtype=self.alphas.dtype)
+            colors = estimate_foreground(image, self.alphas, progress=report)
+            if exact:
+                colors = project_colors(self.alphas, colors, image, out=colors)
+        return replace(self, colors=colors, timings=timings, settings={**self.settings, "exact": bool(exact)})
 
     def recomposed(self) -> Any:
         """Return the sum of the layers' colours times their alphas, shape (H, W, 3)."""

@@ -81,13 +81,23 @@ private:
 
     // Orthogonalises the new block at rows m + b against all before it, twice (classical Gram-Schmidt: "twice is
     // enough"), and fills columns m..m+b of h_. Returns A with (new block before normalisation) = A (new block).
+    // In exact arithmetic B couples a block only with itself and the one before, save for the first block after a
+    // restart, so that the first of the two passes may leave out all others: what they have is rounding.
     SmallMatrix extend(std::ptrdiff_t m) {
         const std::ptrdiff_t filled = m + b_;
         SmallMatrix first(filled, b_);
         SmallMatrix second(filled, b_);
         T* const w = row(filled);
-        Backend::project(v_, filled, w, b_, n_, first.data());
-        Backend::project_out(v_, filled, w, b_, n_, first.data(), second.data());
+        if (m == restarted_at_) {
+            Backend::project(v_, filled, w, b_, n_, first.data());
+            Backend::project_out(v_, filled, w, b_, n_, first.data(), second.data());
+        } else {
+            const std::ptrdiff_t near = filled - std::min(filled, 2 * b_);
+            first.topRows(near).setZero();
+            Backend::project(row(near), filled - near, w, b_, n_, first.row(near).data());
+            Backend::project_out(row(near), filled - near, w, b_, n_, first.row(near).data(), nullptr);
+            Backend::project(v_, filled, w, b_, n_, second.data());
+        }
         Backend::project_out(v_, filled, w, b_, n_, second.data(), nullptr);
         first += second;
         h_.block(0, m, filled, b_) = first;
@@ -197,6 +207,7 @@ private:
         const SmallMatrix q = wanted(keep);
         Backend::rotate(v_, m, n_, q.data(), keep);
         std::copy(row(m), row(m) + b_ * n_, row(keep));
+        restarted_at_ = keep;
         h_.setZero();
         for (std::ptrdiff_t i = 0; i < keep; ++i) {
             h_(i, i) = theta_[order_[static_cast<std::size_t>(i)]];
@@ -215,6 +226,7 @@ private:
     Apply& apply_;
     SmallMatrix h_;
     double largest_ = 0.0;
+    std::ptrdiff_t restarted_at_ = 0;  // index of the block whose product couples it with all before
     std::ptrdiff_t next_check_ = 0;
     Eigen::VectorXd theta_;
     Eigen::MatrixXd vectors_;
