@@ -102,7 +102,7 @@ def network_matting(
         Further planes in [0, 1], if the network wants them. By default those that its ``extra_channels`` name are made
         by `fastsoft.matting.planes.extra_planes`.
     refine : bool or str or RefinementSettings, default False
-        Backpropagating refinement: about as many times slower as it has steps (100), so that borders of the unknown
+        Backpropagating refinement: about as many times slower as it has steps (20), so that borders of the unknown
         region are met. "compat" and "paper" are the two published forms.
     augment : bool, default False
         Test-time augmentation: the mean of 24 passes, of three sizes, four mirrorings, and their transposes.

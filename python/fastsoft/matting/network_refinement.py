@@ -83,8 +83,8 @@ class RefinementSettings:
         Take back an update that raised the cost, and go half as far from then on.
     """
 
-    steps: int = 30
-    learning_rate: float = 1000.0
+    steps: int = 20
+    learning_rate: float = 200.0
     closeness: float = 0.1
     neighbours: int = 8
     both_sides: bool = False
