@@ -102,6 +102,25 @@ def test_layers_with_colours_of_their_own(tmp_path, capfd):
     assert np.abs(mixed - original).max() <= 1.01 / 255
 
 
+def test_memory_and_what_a_long_run_takes(tmp_path, capfd, monkeypatch):
+    monkeypatch.setattr("fastsoft.cli.segment.LONG", 0.0)
+    picture = photo(tmp_path / "p.png", 48, 64)
+    assert run(picture, "-o", tmp_path / "out", "--memory", "0.0025", *FAST) == 0
+    assert "64x48 pixels will take about 0 s and 0.0 GB, eigenvectors at " in capfd.readouterr().err
+    settings = json.loads((tmp_path / "out" / "p" / "settings.json").read_text())["settings"]
+    assert settings["spectral_height"] < 48
+    with np.load(tmp_path / "out" / "p" / "alphas.npz") as archive:
+        assert archive["alphas"].shape == (48, 64, 3)
+    assert run(picture, "-o", tmp_path / "two", "--memory", "0.0001", *FAST) == 1
+    assert "memory must be at least" in capfd.readouterr().err
+    for wrong in ("0", "much"):
+        with pytest.raises(SystemExit):
+            run(picture, "-o", tmp_path / "three", "--memory", wrong)
+    with pytest.raises(SystemExit):
+        run(picture, "-o", tmp_path / "three", "--memory", "4", "--method", "spectral")
+    assert "argument --memory: not used by --method spectral" in capfd.readouterr().err
+
+
 def test_features_from_files(tmp_path, capfd):
     picture = photo(tmp_path / "p.png")
     features = np.zeros((32, 40, 2))

@@ -10,6 +10,10 @@ import pytest
 import fastsoft
 from fastsoft import Cancelled, segment, spectral_matting
 from fastsoft.semantic.pipeline import SPECTRAL_STAGES, STAGES
+from fastsoft.semantic.reduction import estimate_cost, pixels_within, spectral_size
+
+# Of a photograph that need not be reduced.
+WHOLE_STAGES = [stage for stage in STAGES if stage != "full_size"]
 
 
 def distance_under_best_order(alphas, truth):
@@ -44,7 +48,7 @@ def test_result_is_complete(scene, result):
     assert (np.diff(mass) <= 0).all()
     np.testing.assert_array_equal(result.image, scene[0])
     assert 0 <= result.largest_correction < 0.5
-    assert list(result.timings) == list(STAGES)
+    assert list(result.timings) == WHOLE_STAGES
     assert result.settings["n_superpixels"] == 48 * 64 // 41
     assert result.settings["n_eigenvectors"] == 100
     assert result.settings["n_segments"] == 20
@@ -56,7 +60,7 @@ def test_result_is_complete(scene, result):
 def test_stages_follow_from_each_other(scene, result):
     features = scene[1]
     stages = result.stages
-    assert list(stages) == list(STAGES)
+    assert list(stages) == WHOLE_STAGES
     np.testing.assert_array_equal(stages["features"].values, features)
     operator = stages["laplacian"].operator
     np.testing.assert_allclose(operator @ np.ones(48 * 64), 0, atol=1e-10)
@@ -84,7 +88,7 @@ def test_stages_follow_from_each_other(scene, result):
 
 def test_stages_on_disk(result, tmp_path):
     folder = result.save(tmp_path / "out")
-    assert sorted(path.stem for path in (folder / "stages").iterdir()) == sorted(STAGES)
+    assert sorted(path.stem for path in (folder / "stages").iterdir()) == sorted(WHOLE_STAGES)
     with np.load(folder / "stages" / "eigenvectors.npz", allow_pickle=False) as archive:
         np.testing.assert_array_equal(archive["vectors"], result.stages["eigenvectors"].vectors)
     with np.load(folder / "stages" / "laplacian.npz", allow_pickle=False) as archive:
@@ -145,9 +149,42 @@ def test_single_precision_agrees_with_double(scene, result):
     assert np.abs(layers.alphas - result.alphas).mean() < 0.01
 
 
+def test_reduced_photograph(scene, result):
+    """Eigenvectors of half the height and width: the objects are found, their edges are those of full size."""
+    image, features, truth = scene
+    layers = segment(image, features=features, n_layers=3, spectral_pixels=24 * 32, keep_stages=True)
+    assert layers.alphas.shape == result.alphas.shape
+    assert layers.alphas.dtype == result.alphas.dtype
+    assert (layers.settings["spectral_height"], layers.settings["spectral_width"]) == (24, 32)
+    assert layers.stages["eigenvectors"].vectors.shape[0] == 24 * 32
+    assert layers.stages["full_size"].operator.shape[0] == 48 * 64
+    assert list(layers.timings) == list(STAGES)
+    assert distance_under_best_order(layers.alphas, truth) < 0.03
+    assert distance_under_best_order(layers.alphas, result.alphas) < 0.02
+    same = segment(image, features=features, n_layers=3, spectral_pixels=48 * 64)
+    np.testing.assert_array_equal(same.alphas, result.alphas)
+
+
+def test_sizes_of_the_spectral_stages():
+    assert spectral_size((1080, 1920), 2_100_000) == (1080, 1920)
+    assert spectral_size((2160, 3840), 1080 * 1920) == (1080, 1920)
+    assert spectral_size((3, 10_000), 300) == (3, 1000)
+    small, large = (estimate_cost((2160, 3840), spectral_pixels=n, n_threads=2) for n in (500_000, 10**7))
+    assert small.n_bytes < large.n_bytes
+    assert small.seconds < large.seconds
+    for memory in (3e9, 5e9, 1e12):
+        pixels = pixels_within(memory, (2160, 3840))
+        assert estimate_cost((2160, 3840), spectral_pixels=pixels).n_bytes <= memory
+        if pixels < 2160 * 3840:
+            assert estimate_cost((2160, 3840), spectral_pixels=pixels + 20_000).n_bytes > memory
+    with pytest.raises(ValueError, match=r"memory must be at least .* GB for 3840x2160 pixels, got 0.1 GB"):
+        pixels_within(1e8, (2160, 3840))
+
+
 def test_progress_names_every_stage_and_rises(scene):
     calls = []
-    segment(scene[0], features="lowlevel", n_layers=2, n_eigenvectors=20, progress=lambda *call: calls.append(call))
+    options = {"features": "lowlevel", "n_layers": 2, "n_eigenvectors": 20, "spectral_pixels": 2000}
+    segment(scene[0], **options, progress=lambda *call: calls.append(call))
     stages = [stage for stage, _ in itertools.groupby(calls, key=lambda call: call[0])]
     assert stages == list(STAGES)
     for stage, group in itertools.groupby(calls, key=lambda call: call[0]):
@@ -164,7 +201,7 @@ def test_cancelling_in_any_stage(scene, stage):
             raise Cancelled(f"in {name}")
 
     with pytest.raises(Cancelled, match=stage):
-        segment(scene[0], features="lowlevel", n_layers=2, n_eigenvectors=20, progress=cancel)
+        segment(scene[0], features="lowlevel", n_layers=2, n_eigenvectors=20, spectral_pixels=2000, progress=cancel)
 
 
 def test_one_layer_is_all_of_the_image(scene):

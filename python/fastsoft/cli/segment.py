@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,9 @@ from typing import Any
 from fastsoft.cli._photos import at_least, progress_of, run_photos, save, warnings_as_lines
 
 __all__ = ["add_parser"]
+
+# Seconds from which on a run is announced.
+LONG = 20.0
 
 _FEATURE_SUFFIXES = (".npy", ".npz", ".mat")
 
@@ -25,7 +29,7 @@ def add_parser(commands: Any) -> None:
         "file that cannot be read does not stop the others.",
         allow_abbrev=False,
     )
-    parser.add_argument("photos", nargs="+", metavar="PHOTO", help="image file; any size, never scaled down")
+    parser.add_argument("photos", nargs="+", metavar="PHOTO", help="image file of any size, which its layers have, too")
     parser.add_argument("-o", "--output", required=True, metavar="DIR", help="folder for the results; made if missing")
     parser.add_argument("--layers", type=at_least(1), metavar="N", help="layers (default: 5; spectral: all)")
     parser.add_argument(
@@ -50,6 +54,13 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("--seed", type=at_least(0), default=0, metavar="N", help="seed (default: 0)")
     parser.add_argument("--threads", type=at_least(1), metavar="N", help="threads (default: all processors)")
+    parser.add_argument(
+        "--memory",
+        type=_gigabytes,
+        metavar="GB",
+        help="compute eigenvectors on a photo reduced as little as fits this memory: less makes large photos faster and "
+        "coarser, more leaves them unreduced (default: at most 1920x1080 pixels, 5 GB; semantic)",
+    )
     parser.add_argument("--superpixels", type=at_least(1), metavar="N", help="superpixels (default: 2500)")
     parser.add_argument("--eigenvectors", type=at_least(1), metavar="N", help="eigenvectors (default: 100 or 50)")
     parser.add_argument("--segments", type=at_least(1), metavar="N", help="segments to start with (default: 20)")
@@ -71,7 +82,7 @@ def add_parser(commands: Any) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     if arguments.method == "spectral":
-        for option in ("superpixels", "normalized"):
+        for option in ("superpixels", "normalized", "memory"):
             if getattr(arguments, option):
                 arguments.parser.error(f"argument --{option}: not used by --method spectral")
         if arguments.features and not arguments.layers:
@@ -89,6 +100,39 @@ def _run(arguments: argparse.Namespace) -> int:
             arguments.parser.error("argument --features: must be a folder if there are several photos")
 
     return run_photos(arguments, _segment_one)
+
+
+def _gigabytes(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a number, got {text!r}") from None
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"must be above 0, got {value:g}")
+    return value
+
+
+def _announce(photo: str, shape: tuple[int, int], options: dict[str, Any], arguments: argparse.Namespace) -> None:
+    """Choose the size that eigenvectors are computed at, and say what a long run will take."""
+    from fastsoft.semantic.reduction import SPECTRAL_PIXELS, estimate_cost, pixels_within, spectral_size
+
+    load: dict[str, Any] = {
+        "n_eigenvectors": arguments.eigenvectors or 100,
+        "itemsize": 8 if arguments.float64 else 4,
+    }
+    pixels = SPECTRAL_PIXELS if arguments.memory is None else pixels_within(1e9 * arguments.memory, shape, **load)
+    options["spectral_pixels"] = pixels
+    cost = estimate_cost(shape, spectral_pixels=pixels, **load)
+    if arguments.quiet or cost.seconds < LONG:
+        return
+    rows, cols = spectral_size(shape, pixels)
+    reduced = f", eigenvectors at {cols}x{rows}" if (rows, cols) != shape else ""
+    print(
+        f"{photo}: {shape[1]}x{shape[0]} pixels will take about {cost.seconds:.0f} s and {cost.n_bytes / 1e9:.1f} GB"
+        f"{reduced}",
+        file=sys.stderr,
+        flush=True,
+    )
 
 
 def _features_of(photo: str, features: str) -> Any:
@@ -125,6 +169,8 @@ def _segment_one(photo: str, folder: Path, arguments: argparse.Namespace) -> Non
     if arguments.feature_size:
         options["feature_size"] = arguments.feature_size
     spectral = arguments.method == "spectral"
+    if not spectral:
+        _announce(photo, image.shape[:2], options, arguments)
     shares = {**(SPECTRAL_STAGES if spectral else STAGES), **({"foregrounds": 0.05} if arguments.foregrounds else {})}
     with progress_of(photo, shares, arguments.quiet) as progress, warnings_as_lines(photo):
         if spectral:

@@ -16,6 +16,7 @@ from fastsoft.semantic.affinities import compute_affinities
 from fastsoft.semantic.eigenvectors import Eigenvectors, compute_eigenvectors
 from fastsoft.semantic.features import SMALLEST_SIZE, WORKING_SIZE, compute_features
 from fastsoft.semantic.laplacian import Laplacian, build_laplacian
+from fastsoft.semantic.reduction import SPECTRAL_PIXELS, resized, spectral_size
 from fastsoft.semantic.relaxation import relax_layers
 from fastsoft.semantic.soft_segments import N_SEGMENTS, compute_soft_segments, group_segments
 
@@ -38,7 +39,8 @@ STAGES = {
     "laplacian": 0.02,
     "eigenvectors": 0.4,
     "soft_segments": 0.25,
-    "relaxation": 0.25,
+    "full_size": 0.05,
+    "relaxation": 0.2,
 }
 SPECTRAL_STAGES = {
     "features": 0.03,
@@ -47,8 +49,8 @@ SPECTRAL_STAGES = {
     "soft_segments": 0.35,
 }
 
-# Residuals of the eigenvectors, relative to the largest eigenvalue. The looser one changes alphas of photographs by 1e-5
-# in the mean, and spares a fifth of the solves.
+# Residuals of the eigenvectors, relative to the largest eigenvalue. The looser one changes alphas of photographs by
+# 1e-5 in the mean, and spares a fifth of the solves.
 TOLERANCE = {"stable": 1e-3, "compat": 1e-5}
 
 # Superpixels of the authors' 2500 at 320x320; a smaller image gets fewer of the same size.
@@ -86,6 +88,7 @@ def segment(
     matting_epsilon: float = 1e-4,
     method: str = "stable",
     tolerance: float | None = None,
+    spectral_pixels: int | None = None,
     dtype: DTypeLike | None = None,
     keep_stages: bool = False,
     progress: Progress | None = None,
@@ -133,6 +136,10 @@ def segment(
     tolerance : float, optional
         Residual of the eigenvectors relative to the largest eigenvalue. Default 1e-3, for "compat" 1e-5: on photographs
         the looser one changes alphas by 1e-5 in the mean (docs/performance.md).
+    spectral_pixels : int, optional
+        Eigenvectors and segments of a photograph with more pixels are computed on one that is reduced to so many;
+        layers are sharpened at full size in any case. Default 2,100,000, which leaves 1920x1080 as it is; for "compat"
+        no limit. Time and memory of these stages grow with the pixels they see (`fastsoft.semantic.estimate_cost`).
     dtype : float32 or float64, optional
         Of the computation and of the result. Default: the image's. float32 halves memory and time.
     keep_stages : bool, default False
@@ -190,6 +197,9 @@ def segment(
     feature_size = check_int(feature_size, "feature_size", low=SMALLEST_SIZE)
     semantic_threshold = check_number(semantic_threshold, "semantic_threshold", low=0)
     matting_epsilon = check_number(matting_epsilon, "matting_epsilon", low=0, exclusive=True)
+    if spectral_pixels is None:
+        spectral_pixels = SPECTRAL_PIXELS if method == "stable" else n_pixels
+    spectral_pixels = check_int(spectral_pixels, "spectral_pixels", low=1)
     tolerance = TOLERANCE[method] if tolerance is None else check_number(tolerance, "tolerance", low=0, exclusive=True)
     settings = {
         "method": "semantic",
@@ -215,31 +225,33 @@ def segment(
     run.keep("features", found)
     settings |= _feature_settings(found)
 
+    affinity_options: dict[str, Any] = {
+        "n_superpixels": n_superpixels,
+        "matting_epsilon": matting_epsilon,
+        "semantic_threshold": semantic_threshold,
+    }
+    size = spectral_size((height, width), spectral_pixels)
+    settings |= {"spectral_height": size[0], "spectral_width": size[1]}
+    values, seen = resized(found.values, size), resized(image, size)
+
     with run.stage("affinities") as report:
-        affinities = compute_affinities(
-            image,
-            found.values,
-            n_superpixels=n_superpixels,
-            matting_epsilon=matting_epsilon,
-            semantic_threshold=semantic_threshold,
-            progress=report,
-        )
+        affinities = compute_affinities(seen, values, progress=report, **affinity_options)
     run.keep("affinities", affinities)
 
     with run.stage("laplacian"):
         laplacian = build_laplacian(affinities, normalized=normalized)
     run.keep("laplacian", laplacian)
-    del affinities
+    del affinities, seen
 
     with run.stage("eigenvectors") as report:
         eigenvectors = compute_eigenvectors(
-            laplacian, n_eigenvectors, grid_shape=(height, width), tolerance=tolerance, seed=seed, progress=report
+            laplacian, n_eigenvectors, grid_shape=size, tolerance=tolerance, seed=seed, progress=report
         )
     run.keep("eigenvectors", eigenvectors)
 
     with run.stage("soft_segments") as report:
         soft = compute_soft_segments(
-            found.values,
+            values,
             eigenvectors,
             n_segments=n_segments,
             n_layers=n_layers,
@@ -250,7 +262,16 @@ def segment(
     run.keep("soft_segments", soft)
     grouped = soft.grouping.layers
     _warn_of_fewer(grouped.shape[2], n_layers)
-    del eigenvectors, found, soft
+    del eigenvectors, values, soft
+    if size != (height, width):
+        del laplacian
+        with run.stage("full_size") as report:
+            affinities = compute_affinities(image, found.values, progress=report, **affinity_options)
+            laplacian = build_laplacian(affinities, normalized=normalized)
+            grouped = project_to_simplex(resized(grouped, (height, width)))[0]
+            del affinities
+        run.keep("full_size", laplacian)
+    del found
 
     with run.stage("relaxation") as report:
         relaxation = relax_layers(image, grouped, laplacian, progress=report)
