@@ -58,8 +58,8 @@ def add_parser(commands: Any) -> None:
         "--memory",
         type=_gigabytes,
         metavar="GB",
-        help="compute eigenvectors on a photo reduced as little as fits this memory: less makes large photos faster and "
-        "coarser, more leaves them unreduced (default: at most 1920x1080 pixels, 5 GB; semantic)",
+        help="compute eigenvectors on a photo reduced as little as fits this memory: less makes large photos faster, "
+        "more leaves them unreduced (default: at most 1920x1080 pixels, 5 GB; semantic)",
     )
     parser.add_argument("--superpixels", type=at_least(1), metavar="N", help="superpixels (default: 2500)")
     parser.add_argument("--eigenvectors", type=at_least(1), metavar="N", help="eigenvectors (default: 100 or 50)")
