@@ -118,6 +118,7 @@ LanczosInfo smallest_eigenvectors(const SymmetricOperator<T>& matrix, const Lanc
         }
         info.factor_seconds = seconds_since(start);
         info.factor_bytes = factor->n_bytes();
+        info.factor_flops = factor->n_flops();
         info.n_below_shift = factor->n_negative();
         info.shift = static_cast<double>(shift);
         target.inverted = true;

@@ -266,6 +266,11 @@ SparseFactor<T>::SparseFactor(const Matrix& matrix, T shift, EliminationTree tre
     for (const Front& front : tree_.fronts) {
         panel_begin_.push_back(n_entries_);
         n_entries_ += static_cast<std::int64_t>(front.size()) * front.n_own();
+        // Column j of a front of m rows updates the lower triangle of the m - j - 1 columns after it.
+        for (std::ptrdiff_t j = 0; j < front.n_own(); ++j) {
+            const auto rest = static_cast<double>(front.size() - j);
+            n_flops_ += rest * rest;
+        }
     }
     panels_ = make_zeroed_buffer<T>(static_cast<std::size_t>(n_entries_));
     signs_.resize(tree_.fronts.size());

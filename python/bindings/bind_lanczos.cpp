@@ -42,7 +42,8 @@ void bind_lanczos(py::module_& module) {
                     return smallest_eigenvectors(matrix, params, rows.data(), value_data, residual_data, monitor);
                 }();
                 return py::make_tuple(info.solver.converged, info.solver.iterations, info.solver.residual, info.shift,
-                                      info.n_below_shift, info.factor_bytes, info.factor_seconds, info.product_seconds);
+                                      info.n_below_shift, info.factor_bytes, info.factor_flops, info.factor_seconds,
+                                      info.product_seconds);
             });
         },
         py::arg("terms"), py::arg("basis"), py::arg("values"), py::arg("residuals"), py::arg("method"),

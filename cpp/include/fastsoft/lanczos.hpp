@@ -44,6 +44,7 @@ struct LanczosInfo {
     double shift = 0.0;  // that was used
     std::ptrdiff_t n_below_shift = 0;  // eigenvalues below the shift (kShiftInvert)
     std::size_t factor_bytes = 0;
+    double factor_flops = 0.0;
     double factor_seconds = 0.0;
     double product_seconds = 0.0;  // solves with the factor, or products
 };

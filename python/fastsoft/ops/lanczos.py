@@ -58,6 +58,8 @@ class EigenResult:
         Block products or solves, and the largest residual relative to `lambda_max`.
     factor_bytes : int
         Size of the factor, 0 without shift-invert.
+    factor_flops : float
+        Multiplications and additions of the factorisation.
     factor_seconds : float
         Time of ordering and factorisation.
     product_seconds : float
@@ -72,6 +74,7 @@ class EigenResult:
     n_below_shift: int
     info: SolverInfo
     factor_bytes: int = 0
+    factor_flops: float = 0.0
     factor_seconds: float = 0.0
     product_seconds: float = 0.0
 
@@ -196,7 +199,7 @@ def smallest_eigenvectors(
         terms, basis, values, residuals, "lanczos" if direct else "shift-invert", block, tolerance, first_shift,
         max_negative, scale, max_restarts, seed, rows, cols, progress,
     )  # fmt: skip
-    converged, iterations, residual, used_shift, n_below, factor_bytes, factor_seconds, product_seconds = found
+    converged, iterations, residual, used_shift, n_below, factor_bytes, flops, factor_seconds, product_seconds = found
     # Gives the tail of the workspace back without a copy.
     basis.resize((k, n), refcheck=False)
     result = EigenResult(
@@ -208,6 +211,7 @@ def smallest_eigenvectors(
         n_below_shift=n_below,
         info=SolverInfo(converged, iterations, residual),
         factor_bytes=factor_bytes,
+        factor_flops=flops,
         factor_seconds=factor_seconds,
         product_seconds=product_seconds,
     )

@@ -32,6 +32,9 @@ public:
     // Number of eigenvalues of A below the shift.
     std::ptrdiff_t n_negative() const { return n_negative_; }
 
+    // Multiplications and additions of the factorisation.
+    double n_flops() const { return n_flops_; }
+
     std::size_t n_bytes() const { return sizeof(T) * static_cast<std::size_t>(n_entries_); }
 
     // out = (A - shift I)^-1 in, for n_vectors planar vectors: in and out are (n_vectors, n) and may be the same.
@@ -56,6 +59,7 @@ private:
     std::vector<std::int64_t> panel_begin_;  // of each front in panels_
     LargeBuffer<T> panels_;                  // size() x n_own(), column-major
     std::int64_t n_entries_ = 0;
+    double n_flops_ = 0.0;
     std::vector<std::vector<T>> signs_;     // S of each front; empty where all are +1
     std::vector<std::int32_t> task_roots_;  // disjoint subtrees that threads work on independently
     std::vector<std::int32_t> top_fronts_;  // the others, in post-order
