@@ -83,7 +83,7 @@ def stages(size: str) -> list[Stage]:
     found.append(Stage("image gradient", seconds, 4 * n * (3 + 1), n * 3 * 2 * (13 + 13)))
     seconds, features = best(lambda: fastsoft.guided_filter(image, image, radius=10, epsilon=1e-2).clip(0, 1), 3)
     found.append(Stage("guided filter, 3 channels", seconds, 4 * n * (3 + 3 + 3), n * 3 * 60))
-    seconds, affinities = best(lambda: compute_affinities(image, features), 1)
+    seconds, affinities = best(lambda: compute_affinities(image, features, n_superpixels=2500), 1)
     # Ten rounds of SLIC read the image in Lab; each pixel is compared with about 9 centres.
     found.append(Stage("affinities, superpixels", seconds, 4 * n * (10 * 4 + 16), n * 10 * 9 * 10))
     laplacian = build_laplacian(affinities)
