@@ -190,6 +190,8 @@ def test_foreground_shows_no_halo(rng, options, dtype):
     assert halo > 0.05
     # Blurs approximate: where alpha changes slowly over more than their windows, much of the halo stays.
     assert error < (0.7 if options["method"] == "blur_fusion" else 0.1) * halo
+    if options["method"] != "blur_fusion":
+        assert error <= 0.022  # what PyMatting's tests allow on a photograph of 68x44 pixels
 
 
 # Blur fusion's background is a plain mean, which is not fitted to the photograph.
