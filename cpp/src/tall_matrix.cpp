@@ -22,6 +22,9 @@ using ConstChunk = Eigen::Map<const RowMatrix<T>, Eigen::Unaligned, Eigen::Outer
 
 // Columns worked on together: a chunk of 256 vectors takes half a megabyte of cache.
 constexpr std::ptrdiff_t kChunk = 240;
+// The same for dot products, which read their vectors where they are: long enough for the sums of registers not to
+// count, short enough for four vectors and four others to stay in the first cache.
+constexpr std::ptrdiff_t kDotChunk = 960;
 // Chunks summed by one task before partial sums are added up.
 constexpr std::ptrdiff_t kTask = 64 * kChunk;
 
@@ -37,14 +40,15 @@ Chunk<T> columns(T* data, std::ptrdiff_t rows, std::ptrdiff_t n, std::ptrdiff_t 
 
 // Sum over tasks of visit(begin, end, accumulator), an (rows, cols) matrix each, added in task order.
 template <class Visit>
-void sum_over_columns(std::ptrdiff_t n, std::ptrdiff_t rows, std::ptrdiff_t cols, double* out, Visit&& visit) {
+void sum_over_columns(std::ptrdiff_t n, std::ptrdiff_t rows, std::ptrdiff_t cols, std::ptrdiff_t chunk, double* out,
+                      Visit&& visit) {
     const std::ptrdiff_t n_tasks = (n + kTask - 1) / kTask;
     std::vector<RowMatrix<double>> partial(static_cast<std::size_t>(n_tasks));
     parallel_for(n, kTask, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
         RowMatrix<double>& sum = partial[static_cast<std::size_t>(begin / kTask)];
         sum.setZero(rows, cols);
-        for (std::ptrdiff_t first = begin; first < end; first += kChunk) {
-            visit(first, std::min(end, first + kChunk), sum);
+        for (std::ptrdiff_t first = begin; first < end; first += chunk) {
+            visit(first, std::min(end, first + chunk), sum);
         }
     });
     Eigen::Map<RowMatrix<double>> total(out, rows, cols);
@@ -54,46 +58,15 @@ void sum_over_columns(std::ptrdiff_t n, std::ptrdiff_t rows, std::ptrdiff_t cols
     }
 }
 
-// Columns of the transposed block, padded to whole vectors.
-template <class T>
-std::ptrdiff_t padded(std::ptrdiff_t b) {
-    return (b + detail::kLanes<T> - 1) / detail::kLanes<T> * detail::kLanes<T>;
-}
-
-// right (end - begin, width) = columns begin..end of W, transposed; the padding is left as it is.
-template <class T>
-void gather_transposed(const T* w, std::ptrdiff_t b, std::ptrdiff_t n, std::ptrdiff_t begin, std::ptrdiff_t end,
-                       T* right) {
-    const std::ptrdiff_t width = padded<T>(b);
-    for (std::ptrdiff_t j = 0; j < b; ++j) {
-        for (std::ptrdiff_t i = begin; i < end; ++i) {
-            right[(i - begin) * width + j] = w[j * n + i];
-        }
-    }
-}
-
 // Rows of V are n apart, which for images is often a multiple of a page: a walk down a column then misses every cache.
-// Columns begin..end are copied row by row into a compact array with an odd pitch first.
-constexpr std::ptrdiff_t kPitch = kChunk + 16;
+// Columns begin..end are copied row by row into a compact array first, whose rows are an odd number of cache lines
+// apart.
+constexpr std::ptrdiff_t kPitch = kChunk + 32;
 
 template <class T>
 void pack_columns(const T* v, std::ptrdiff_t m, std::ptrdiff_t n, std::ptrdiff_t begin, std::ptrdiff_t end, T* packed) {
     for (std::ptrdiff_t i = 0; i < m; ++i) {
         std::copy(v + i * n + begin, v + i * n + end, packed + i * kPitch);
-    }
-}
-
-// sum += V right for packed columns of V, `count` of them.
-template <class T>
-void add_product(const T* packed, std::ptrdiff_t m, std::ptrdiff_t count, const T* right, std::ptrdiff_t b,
-                 RowMatrix<double>& sum) {
-    const std::ptrdiff_t width = padded<T>(b);
-    std::vector<T> negative(static_cast<std::size_t>(m * width), T(0));
-    detail::subtract_narrow_product(negative.data(), packed, kPitch, std::ptrdiff_t{1}, right, m, count, width);
-    for (std::ptrdiff_t i = 0; i < m; ++i) {
-        for (std::ptrdiff_t j = 0; j < b; ++j) {
-            sum(i, j) -= static_cast<double>(negative[static_cast<std::size_t>(i * width + j)]);
-        }
     }
 }
 
@@ -109,18 +82,14 @@ std::uint64_t mix(std::uint64_t z) {
 
 template <class T>
 void TallCpu<T>::project(const T* v, std::ptrdiff_t m, const T* w, std::ptrdiff_t b, std::ptrdiff_t n, double* c) {
-    sum_over_columns(n, m, b, c, [&](std::ptrdiff_t begin, std::ptrdiff_t end, RowMatrix<double>& sum) {
-        std::vector<T> packed(static_cast<std::size_t>(m * kPitch));
-        std::vector<T> right(static_cast<std::size_t>((end - begin) * padded<T>(b)));
-        pack_columns(v, m, n, begin, end, packed.data());
-        gather_transposed(w, b, n, begin, end, right.data());
-        add_product(packed.data(), m, end - begin, right.data(), b, sum);
+    sum_over_columns(n, m, b, kDotChunk, c, [&](std::ptrdiff_t begin, std::ptrdiff_t end, RowMatrix<double>& sum) {
+        detail::add_all_dots(v + begin, n, m, w + begin, n, b, end - begin, sum.data());
     });
 }
 
 template <class T>
 void TallCpu<T>::gram(const T* w, std::ptrdiff_t b, std::ptrdiff_t n, double* g) {
-    sum_over_columns(n, b, b, g, [&](std::ptrdiff_t begin, std::ptrdiff_t end, RowMatrix<double>& sum) {
+    sum_over_columns(n, b, b, kChunk, g, [&](std::ptrdiff_t begin, std::ptrdiff_t end, RowMatrix<double>& sum) {
         const RowMatrix<double> rows = columns(w, b, n, begin, end).template cast<double>();
         sum.noalias() += rows * rows.transpose();
     });
@@ -129,29 +98,16 @@ void TallCpu<T>::gram(const T* w, std::ptrdiff_t b, std::ptrdiff_t n, double* g)
 template <class T>
 void TallCpu<T>::project_out(const T* v, std::ptrdiff_t m, T* w, std::ptrdiff_t b, std::ptrdiff_t n, const double* c,
                              double* next) {
-    const std::ptrdiff_t width = padded<T>(b);
-    std::vector<T> coefficients(static_cast<std::size_t>(m * width));
-    for (std::ptrdiff_t i = 0; i < m; ++i) {
-        for (std::ptrdiff_t j = 0; j < b; ++j) {
-            coefficients[static_cast<std::size_t>(i * width + j)] = static_cast<T>(c[i * b + j]);
-        }
-    }
+    std::vector<T> factors(static_cast<std::size_t>(m * b));
+    std::transform(c, c + m * b, factors.begin(), [](double value) { return static_cast<T>(value); });
     std::vector<double> unused(next == nullptr ? static_cast<std::size_t>(m * b) : 0);
     double* const sums = next == nullptr ? unused.data() : next;
-    sum_over_columns(n, m, b, sums, [&](std::ptrdiff_t begin, std::ptrdiff_t end, RowMatrix<double>& sum) {
+    sum_over_columns(n, m, b, kChunk, sums, [&](std::ptrdiff_t begin, std::ptrdiff_t end, RowMatrix<double>& sum) {
         std::vector<T> packed(static_cast<std::size_t>(m * kPitch));
-        std::vector<T> right(static_cast<std::size_t>((end - begin) * width));
-        pack_columns(static_cast<const T*>(v), m, n, begin, end, packed.data());
-        gather_transposed(static_cast<const T*>(w), b, n, begin, end, right.data());
-        detail::subtract_narrow_product(right.data(), packed.data(), std::ptrdiff_t{1}, kPitch, coefficients.data(),
-                                        end - begin, m, width);
-        for (std::ptrdiff_t j = 0; j < b; ++j) {
-            for (std::ptrdiff_t i = begin; i < end; ++i) {
-                w[j * n + i] = right[static_cast<std::size_t>((i - begin) * width + j)];
-            }
-        }
+        pack_columns(v, m, n, begin, end, packed.data());
+        detail::subtract_all_combinations(w + begin, n, b, packed.data(), kPitch, m, end - begin, factors.data());
         if (next != nullptr) {
-            add_product(packed.data(), m, end - begin, right.data(), b, sum);
+            detail::add_all_dots(packed.data(), kPitch, m, w + begin, n, b, end - begin, sum.data());
         }
     });
 }

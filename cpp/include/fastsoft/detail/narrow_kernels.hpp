@@ -79,6 +79,127 @@ void subtract_narrow_product(T* y, const T* l, std::ptrdiff_t row_step, std::ptr
     }
 }
 
+// Sum of the numbers in a vector, by halves.
+template <class T>
+inline T sum_of_lanes(const Vector<T>& x) {
+    alignas(64) T part[kLanes<T>];
+    lanes(part) = x;
+    for (std::ptrdiff_t half = kLanes<T> / 2; half > 0; half /= 2) {
+        for (std::ptrdiff_t i = 0; i < half; ++i) {
+            part[i] += part[i + half];
+        }
+    }
+    return part[0];
+}
+
+// sums[r * sums_step + c] += v_r . w_c over `count` numbers, for Rows rows of v and Cols rows of w.
+template <int Rows, int Cols, class T>
+inline void add_dots(const T* v, std::ptrdiff_t v_step, const T* w, std::ptrdiff_t w_step, std::ptrdiff_t count,
+                     double* sums, std::ptrdiff_t sums_step) {
+    Vector<T> total[Rows][Cols] = {};
+    std::ptrdiff_t i = 0;
+    for (; i + kLanes<T> <= count; i += kLanes<T>) {
+        Vector<T> right[Cols];
+#pragma GCC unroll 4
+        for (int c = 0; c < Cols; ++c) {
+            right[c] = lanes(w + c * w_step + i);
+        }
+#pragma GCC unroll 4
+        for (int r = 0; r < Rows; ++r) {
+            const Vector<T> left = lanes(v + r * v_step + i);
+#pragma GCC unroll 4
+            for (int c = 0; c < Cols; ++c) {
+                total[r][c] += left * right[c];
+            }
+        }
+    }
+    for (int r = 0; r < Rows; ++r) {
+        for (int c = 0; c < Cols; ++c) {
+            T rest = sum_of_lanes<T>(total[r][c]);
+            for (std::ptrdiff_t j = i; j < count; ++j) {
+                rest += v[r * v_step + j] * w[c * w_step + j];
+            }
+            sums[r * sums_step + c] += static_cast<double>(rest);
+        }
+    }
+}
+
+// The same for any numbers of rows: sums (m, b) += V W'.
+template <class T>
+void add_all_dots(const T* v, std::ptrdiff_t v_step, std::ptrdiff_t m, const T* w, std::ptrdiff_t w_step,
+                  std::ptrdiff_t b, std::ptrdiff_t count, double* sums) {
+    // Accumulators, the rows of w and one of v fill the registers.
+    constexpr int kRows = kVectorBytes == 64 ? 4 : 2;
+    std::ptrdiff_t r = 0;
+    for (; r + kRows <= m; r += kRows) {
+        std::ptrdiff_t c = 0;
+        for (; c + 4 <= b; c += 4) {
+            add_dots<kRows, 4>(v + r * v_step, v_step, w + c * w_step, w_step, count, sums + r * b + c, b);
+        }
+        for (; c < b; ++c) {
+            add_dots<kRows, 1>(v + r * v_step, v_step, w + c * w_step, w_step, count, sums + r * b + c, b);
+        }
+    }
+    for (; r < m; ++r) {
+        for (std::ptrdiff_t c = 0; c < b; ++c) {
+            add_dots<1, 1>(v + r * v_step, v_step, w + c * w_step, w_step, count, sums + r * b + c, b);
+        }
+    }
+}
+
+// w_j -= sum_r factors[r * factors_step + j] v_r over `count` numbers, for Cols rows j of w; the sums stay in
+// registers.
+template <int Cols, class T>
+inline void subtract_combinations(T* w, std::ptrdiff_t w_step, const T* v, std::ptrdiff_t v_step, std::ptrdiff_t m,
+                                  std::ptrdiff_t count, const T* factors, std::ptrdiff_t factors_step) {
+    std::ptrdiff_t i = 0;
+    for (; i + kLanes<T> <= count; i += kLanes<T>) {
+        Vector<T> sum[Cols];
+#pragma GCC unroll 16
+        for (int j = 0; j < Cols; ++j) {
+            sum[j] = lanes(w + j * w_step + i);
+        }
+        for (std::ptrdiff_t r = 0; r < m; ++r) {
+            const Vector<T> left = lanes(v + r * v_step + i);
+#pragma GCC unroll 16
+            for (int j = 0; j < Cols; ++j) {
+                sum[j] -= factors[r * factors_step + j] * left;
+            }
+        }
+#pragma GCC unroll 16
+        for (int j = 0; j < Cols; ++j) {
+            lanes(w + j * w_step + i) = sum[j];
+        }
+    }
+    for (; i < count; ++i) {
+        for (int j = 0; j < Cols; ++j) {
+            T sum = w[j * w_step + i];
+            for (std::ptrdiff_t r = 0; r < m; ++r) {
+                sum -= factors[r * factors_step + j] * v[r * v_step + i];
+            }
+            w[j * w_step + i] = sum;
+        }
+    }
+}
+
+// The same for any number of rows: W (b, count) -= factors' V, factors (m, b).
+template <class T>
+void subtract_all_combinations(T* w, std::ptrdiff_t w_step, std::ptrdiff_t b, const T* v, std::ptrdiff_t v_step,
+                               std::ptrdiff_t m, std::ptrdiff_t count, const T* factors) {
+    // As many accumulators as hide the latency and leave a register for v.
+    constexpr int kCols = kVectorBytes == 64 ? 16 : 8;
+    std::ptrdiff_t j = 0;
+    for (; j + kCols <= b; j += kCols) {
+        subtract_combinations<kCols>(w + j * w_step, w_step, v, v_step, m, count, factors + j, b);
+    }
+    for (; j + 4 <= b; j += 4) {
+        subtract_combinations<4>(w + j * w_step, w_step, v, v_step, m, count, factors + j, b);
+    }
+    for (; j < b; ++j) {
+        subtract_combinations<1>(w + j * w_step, w_step, v, v_step, m, count, factors + j, b);
+    }
+}
+
 // x = L^-1 x for lower triangular L (p, p), column-major.
 template <class T>
 void solve_lower(const T* l, std::ptrdiff_t ld, T* x, std::ptrdiff_t p, std::ptrdiff_t width) {
