@@ -19,6 +19,7 @@ import numpy as np
 
 import fastsoft
 from benchmarks.peers import RESULTS, head_of_results, write_results
+from fastsoft.semantic import compute_features
 
 STRICT = 1e-6
 
@@ -56,7 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
     for path in options.photos:
         image = fastsoft.read_image(path).astype(np.float32)
         n = image.shape[0] * image.shape[1]
-        features = fastsoft.semantic.compute_features(image).values
+        features = compute_features(image).values
         exact = fastsoft.segment(image, features=features, tolerance=STRICT, spectral_pixels=n)
         cells = [f"({exact.timings['eigenvectors']:.1f} s)"]
         for _, tolerance, share in cases:
