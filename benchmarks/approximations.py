@@ -13,25 +13,15 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 import fastsoft
 from benchmarks.peers import RESULTS, head_of_results, write_results
+from benchmarks.stability import difference
 from fastsoft.semantic import compute_features
 
 STRICT = 1e-6
-
-
-def difference(alphas: Any, exact: Any) -> float:
-    """Return the mean absolute difference of layers (H, W, n) under the best assignment."""
-    from scipy.optimize import linear_sum_assignment
-
-    n = max(alphas.shape[2], exact.shape[2])
-    a, b = (np.pad(x, ((0, 0), (0, 0), (0, n - x.shape[2]))) for x in (alphas, exact))
-    cost = np.array([[np.abs(a[:, :, i] - b[:, :, j]).mean() for j in range(n)] for i in range(n)])
-    return float(cost[linear_sum_assignment(cost)].mean())
 
 
 def main(arguments: list[str] | None = None) -> int:
