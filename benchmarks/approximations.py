@@ -20,6 +20,7 @@ import fastsoft
 from benchmarks.peers import RESULTS, head_of_results, write_results
 from benchmarks.stability import difference
 from fastsoft.semantic import compute_features
+from fastsoft.semantic.pipeline import TOLERANCE
 
 STRICT = 1e-6
 
@@ -33,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     cases: list[tuple[str, float, float]] = [
         *((f"tolerance {t:g}", t, 1.0) for t in options.tolerances),
-        *((f"{share:g} of the pixels", 1e-3, share) for share in options.shares),
+        *((f"{share:g} of the pixels", TOLERANCE["stable"], share) for share in options.shares),
     ]
     lines = [
         *head_of_results("Approximations beside the exact path", "benchmarks.approximations", arguments),

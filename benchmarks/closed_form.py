@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -20,10 +19,8 @@ from typing import Any
 import numpy as np
 
 import fastsoft
-from benchmarks.peers import RESULTS, head_of_results, write_results
+from benchmarks.peers import RESULTS, head_of_results, run_worker, write_results
 from benchmarks.timing import Band, compare
-
-ROOT = Path(__file__).resolve().parents[1]
 
 
 def load(path: Path, mode: str, size: tuple[int, int] | None = None) -> Any:
@@ -127,7 +124,6 @@ def main(arguments: list[str] | None = None) -> int:
         )
         print(summary, flush=True)
         lines += [*head, *found, "", summary, ""]
-    given = sys.argv[1:] if arguments is None else arguments
     if options.large:
         lines += [
             f"## Enlarged to {options.megapixels:g} megapixels",
@@ -138,9 +134,7 @@ def main(arguments: list[str] | None = None) -> int:
             "| --- | --- | --- | --- | --- |",
         ]
     for name in options.large:
-        command = [sys.executable, "-m", "benchmarks.closed_form", *given, "--worker", name]
-        output = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
-        run = json.loads(output.splitlines()[-1])
+        run = run_worker("benchmarks.closed_form", arguments, name)
         lines.append(
             f"| {Path(name).stem} | {run['size'][0]}x{run['size'][1]} | {run['unknown']} | {run['seconds']:.1f} "
             f"| {run['peak'] / 1e6:.0f} ({run['before'] / 1e6:.0f}) |"

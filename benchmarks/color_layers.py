@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
 from functools import partial
 from pathlib import Path
@@ -23,11 +22,9 @@ import numpy as np
 
 import fastsoft
 from benchmarks.images import SIZES, synthetic_photo
-from benchmarks.peers import RESULTS, head_of_results, write_results
+from benchmarks.peers import RESULTS, head_of_results, run_worker, write_results
 from benchmarks.timing import Band, compare, measure
 from fastsoft.color import color_palette
-
-ROOT = Path(__file__).resolve().parents[1]
 
 
 def ours(image: Any, palette: Any) -> Any:
@@ -100,12 +97,9 @@ def main(arguments: list[str] | None = None) -> int:
         "| --- | --- | --- | --- | --- | --- |",
     ]
     print("\n".join(lines), flush=True)
-    given = sys.argv[1:] if arguments is None else arguments
 
     def peak(system: str, size: str) -> str:
-        command = [sys.executable, "-m", "benchmarks.color_layers", *given, "--worker", f"{system}:{size}"]
-        output = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
-        return f"{json.loads(output.splitlines()[-1])['peak'] / 1e6:.0f}"
+        return f"{run_worker('benchmarks.color_layers', arguments, f'{system}:{size}')['peak'] / 1e6:.0f}"
 
     for size in options.sizes:
         image, palette = scene(size, options.colors)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.metadata
+import json
 import platform
 import shlex
 import subprocess
@@ -81,6 +82,14 @@ def write_results(path: Path, lines: list[str]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_file(path) as file:
         file.write(("\n".join(lines) + "\n").encode())
+
+
+def run_worker(module: str, arguments: list[str] | None, worker: str) -> Any:
+    """Run a benchmark in a process of its own with its arguments and ``--worker``; return what it prints last, JSON."""
+    given = sys.argv[1:] if arguments is None else arguments
+    command = [sys.executable, "-m", module, *given, "--worker", worker]
+    output = subprocess.run(command, cwd=RESULTS.parents[1], check=True, stdout=subprocess.PIPE, text=True).stdout
+    return json.loads(output.splitlines()[-1])
 
 
 def rows(name: str, size: str, image: Any, rounds: int) -> list[str]:

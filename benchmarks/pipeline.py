@@ -8,17 +8,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import fastsoft
 from benchmarks.images import SIZES, load_photo, synthetic_photo
-from benchmarks.peers import RESULTS, head_of_results, write_results
+from benchmarks.peers import RESULTS, head_of_results, run_worker, write_results
 from benchmarks.timing import Band
-
-ROOT = Path(__file__).resolve().parents[1]
 
 
 def work(options: argparse.Namespace) -> None:
@@ -62,13 +59,8 @@ def main(arguments: list[str] | None = None) -> int:
         "| --- | --- | --- | --- |",
     ]
     print("\n".join(lines), flush=True)
-    given = sys.argv[1:] if arguments is None else arguments
     for size in [Path(options.image).name] if options.image else options.sizes:
-        command = [sys.executable, "-m", "benchmarks.pipeline", *given, "--worker", size]
-        runs = []
-        for _ in range(options.runs):
-            output = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
-            runs.append(json.loads(output.splitlines()[-1]))
+        runs = [run_worker("benchmarks.pipeline", arguments, size) for _ in range(options.runs)]
         total = Band.of([sum(run["timings"].values()) for run in runs])
         stages = {name: Band.of([run["timings"][name] for run in runs]).median for name in runs[0]["timings"]}
         slowest = sorted(stages.items(), key=lambda item: -item[1])[:3]

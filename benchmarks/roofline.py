@@ -71,6 +71,7 @@ def stages(size: str) -> list[Stage]:
     from fastsoft.ops import lanczos
     from fastsoft.semantic import build_laplacian, compute_affinities, compute_soft_segments
     from fastsoft.semantic.eigenvectors import Eigenvectors
+    from fastsoft.semantic.pipeline import TOLERANCE
 
     image = synthetic_photo(*SIZES[size]).astype(np.float32)
     height, width = image.shape[:2]
@@ -89,7 +90,7 @@ def stages(size: str) -> list[Stage]:
     laplacian = build_laplacian(affinities)
     start = time.perf_counter()
     eigen = lanczos.smallest_eigenvectors(
-        laplacian.operator, N_EIGENVECTORS, grid_shape=(height, width), tolerance=1e-3
+        laplacian.operator, N_EIGENVECTORS, grid_shape=(height, width), tolerance=TOLERANCE["stable"]
     )
     seconds = time.perf_counter() - start
     entries = eigen.factor_bytes / 4
