@@ -7,8 +7,9 @@
 #include <limits>
 #include <vector>
 
-#include "fastsoft/core/error.hpp"
 #include "fastsoft/core/parallel.hpp"
+#include "fastsoft/detail/grid_neighbours.hpp"
+#include "fastsoft/detail/guided_filter_checks.hpp"
 #include "fastsoft/detail/guided_filter_pixel.hpp"
 
 namespace fastsoft {
@@ -217,11 +218,6 @@ struct Range {
     Range within(ptrdiff_t n) const { return {std::max<ptrdiff_t>(begin, 0), std::min(end, n)}; }
 };
 
-// Pixels of [0, n) in the window around i.
-ptrdiff_t window_count(ptrdiff_t i, ptrdiff_t n, ptrdiff_t radius) {
-    return std::min(i + radius, n - 1) - std::max<ptrdiff_t>(i - radius, 0) + 1;
-}
-
 template <class T, int G>
 struct Problem {
     View<const T, 3> guide;
@@ -322,10 +318,10 @@ private:
             if (center_row < coefficient_rows_.begin) {
                 continue;
             }
-            const ptrdiff_t n_window_rows = window_count(center_row, problem_.n_rows(), row_radius);
+            const ptrdiff_t n_window_rows = detail::n_neighbours(center_row, problem_.n_rows(), row_radius);
             for (ptrdiff_t col = coefficient_cols_.begin; col < coefficient_cols_.end; ++col) {
                 const auto count =
-                    static_cast<double>(n_window_rows * window_count(col, problem_.n_cols(), col_radius));
+                    static_cast<double>(n_window_rows * detail::n_neighbours(col, problem_.n_cols(), col_radius));
                 detail::guide_statistics<T, G>(sums.data() + (col - coefficient_cols_.begin) * kSums, count,
                                                problem_.epsilon, statistics_[statistics_index(center_row, col)]);
             }
@@ -514,15 +510,7 @@ bool guided_filter(const View<const T, 3>& guide, const View<const T, 3>& source
                    std::ptrdiff_t radius, double epsilon, double clip, Monitor& monitor) {
     const ptrdiff_t n_rows = source.extent(0);
     const ptrdiff_t n_cols = source.extent(1);
-    FASTSOFT_EXPECTS(source.size() > 0, "source must not be empty");
-    FASTSOFT_EXPECTS(guide.extent(0) == n_rows && guide.extent(1) == n_cols, "guide must be ", n_rows, "x", n_cols,
-                     " as source is, got ", guide.extent(0), "x", guide.extent(1));
-    FASTSOFT_EXPECTS(guide.extent(2) == 1 || guide.extent(2) == 3, "guide must have 1 or 3 channels, got ",
-                     guide.extent(2));
-    FASTSOFT_EXPECTS(out.shape() == source.shape(), "out must have the shape of source");
-    FASTSOFT_EXPECTS(radius >= 0, "radius must be at least 0, got ", radius);
-    FASTSOFT_EXPECTS(epsilon > 0.0, "epsilon must be above 0, got ", epsilon);
-    FASTSOFT_EXPECTS(clip > 0.0, "clip must be above 0, got ", clip);
+    detail::check_guided_filter<T>(guide, source, out, radius, epsilon, clip);
     const bool clipped = std::isfinite(clip);
     const T limit = static_cast<T>(std::min(clip, static_cast<double>(std::numeric_limits<T>::max())));
     // A window that reaches beyond the picture on both sides is the same as the next larger one.

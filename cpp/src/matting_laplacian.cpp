@@ -10,6 +10,8 @@
 
 #include "fastsoft/core/error.hpp"
 #include "fastsoft/core/parallel.hpp"
+#include "fastsoft/detail/grid_neighbours.hpp"
+#include "fastsoft/detail/matting_laplacian_checks.hpp"
 #include "fastsoft/detail/matting_laplacian_pixel.hpp"
 
 namespace fastsoft {
@@ -341,53 +343,23 @@ void for_each_tile(const View<const T, 3>& image, MattingMatrix matrix, double e
     });
 }
 
-// Neighbours within reach along one axis.
-std::ptrdiff_t neighbours(std::ptrdiff_t position, std::ptrdiff_t extent, std::ptrdiff_t reach) {
-    return std::min(position + reach, extent - 1) - std::max<std::ptrdiff_t>(position - reach, 0) + 1;
-}
-
-std::int64_t all_neighbours(std::ptrdiff_t extent, std::ptrdiff_t reach) {
-    std::int64_t sum = 0;
-    for (std::ptrdiff_t i = 0; i < extent; ++i) {
-        sum += neighbours(i, extent, reach);
-    }
-    return sum;
-}
-
-template <class T>
-void check(const View<const T, 3>& image, double epsilon, int radius) {
-    FASTSOFT_EXPECTS(radius >= 1 && radius <= kMattingMaxRadius, "radius must be in 1..", kMattingMaxRadius, ", got ",
-                     radius);
-    const int side = 2 * radius + 1;
-    FASTSOFT_EXPECTS(image.extent(2) == 3, "image must have shape (H, W, 3), got ", image.extent(2), " channels");
-    FASTSOFT_EXPECTS(image.extent(0) >= side && image.extent(1) >= side, "image must be at least ", side, "x", side,
-                     " pixels, got ", image.extent(0), "x", image.extent(1));
-    FASTSOFT_EXPECTS(image.extent(0) <= std::numeric_limits<std::int32_t>::max() / image.extent(1),
-                     "image must have at most 2147483647 pixels");
-    FASTSOFT_EXPECTS(epsilon > 0.0, "epsilon must be above 0, got ", epsilon);
-}
-
 }  // namespace
-
-std::int64_t matting_n_entries(std::ptrdiff_t n_rows, std::ptrdiff_t n_cols, int radius) {
-    return all_neighbours(n_rows, 2 * radius) * all_neighbours(n_cols, 2 * radius);
-}
 
 template <class T>
 void matting_laplacian_csr(const View<const T, 3>& image, MattingMatrix matrix, double epsilon, int radius,
                            std::int64_t* indptr, std::int32_t* indices, T* data) {
-    check(image, epsilon, radius);
+    detail::check_matting_image(image, epsilon, radius);
     const std::ptrdiff_t n_rows = image.extent(0);
     const std::ptrdiff_t n_cols = image.extent(1);
-    std::int64_t entry = 0;
     for (std::ptrdiff_t r = 0; r < n_rows; ++r) {
-        const std::int64_t down = neighbours(r, n_rows, 2 * radius);
+        const std::int64_t down = detail::n_neighbours(r, n_rows, 2 * radius);
+        std::int64_t entry = detail::grid_row_begin(r, 0, n_rows, n_cols, 2 * radius);
         for (std::ptrdiff_t c = 0; c < n_cols; ++c) {
             indptr[r * n_cols + c] = entry;
-            entry += down * neighbours(c, n_cols, 2 * radius);
+            entry += down * detail::n_neighbours(c, n_cols, 2 * radius);
         }
     }
-    indptr[n_rows * n_cols] = entry;
+    indptr[n_rows * n_cols] = matting_n_entries(n_rows, n_cols, radius);
 
     const auto write = [&](const auto& tile) { tile.write_csr(indptr, indices, data); };
     switch (radius) {
@@ -405,13 +377,13 @@ void matting_laplacian_csr(const View<const T, 3>& image, MattingMatrix matrix, 
 
 template <class T>
 void matting_laplacian_stencil(const View<const T, 3>& image, MattingMatrix matrix, double epsilon, T* weights) {
-    check(image, epsilon, 1);
+    detail::check_matting_image(image, epsilon, 1);
     for_each_tile<1>(image, matrix, epsilon, [&](const auto& tile) { tile.write_stencil(weights); });
 }
 
 template <class T>
 void matting_laplacian_rows(const View<const T, 3>& image, double epsilon, detail::MaskedStencil& rows) {
-    check(image, epsilon, 1);
+    detail::check_matting_image(image, epsilon, 1);
     FASTSOFT_EXPECTS(rows.n_rows == image.extent(0) && rows.n_cols == image.extent(1),
                      "rows must be of an image of the same size");
     rows.weights = make_large_buffer<double>(static_cast<std::size_t>(detail::kStencilRow * rows.n));

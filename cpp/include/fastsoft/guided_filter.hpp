@@ -3,6 +3,7 @@
 
 #include <cstddef>
 
+#include "fastsoft/core/cuda_context.hpp"
 #include "fastsoft/core/monitor.hpp"
 #include "fastsoft/core/view.hpp"
 
@@ -38,4 +39,17 @@ extern template bool guided_filter<float>(const View<const float, 3>&, const Vie
 extern template bool guided_filter<double>(const View<const double, 3>&, const View<const double, 3>&,
                                            const View<double, 3>&, std::ptrdiff_t, double, double, Monitor&);
 
+namespace cuda {
+
+// On the device of the context, in the order of its stream; all arrays are in its memory. Waits for the stream: after
+// every portion of channels to report progress, and at the end to read whether the source was finite.
+//
+// Workspace: per pixel 184 bytes in float32 and 224 in float64 for the guide's statistics (colour guide; 48 and 64 for
+// a grey one), of which 144 (32) are free again when channels are filtered; these take 8 numbers per pixel and channel
+// (4) for as many channels at a time as fit into 256 MB, at least one.
+template <class T>
+bool guided_filter(const Context& context, const View<const T, 3>& guide, const View<const T, 3>& source,
+                   const View<T, 3>& out, std::ptrdiff_t radius, double epsilon, double clip, Monitor& monitor);
+
+}  // namespace cuda
 }  // namespace fastsoft

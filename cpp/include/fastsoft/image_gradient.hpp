@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "fastsoft/core/cuda_context.hpp"
 #include "fastsoft/core/view.hpp"
 
 namespace fastsoft {
@@ -22,4 +23,11 @@ void image_gradient(const View<const T, 3>& image, T* out);
 extern template void image_gradient<float>(const View<const float, 3>&, float*);
 extern template void image_gradient<double>(const View<const double, 3>&, double*);
 
+namespace cuda {
+
+// On the device of the context, in the order of its stream; image and out are in its memory.
+template <class T>
+void image_gradient(const Context& context, const View<const T, 3>& image, T* out);
+
+}  // namespace cuda
 }  // namespace fastsoft

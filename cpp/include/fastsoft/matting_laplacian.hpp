@@ -4,7 +4,9 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "fastsoft/core/cuda_context.hpp"
 #include "fastsoft/core/view.hpp"
+#include "fastsoft/detail/grid_neighbours.hpp"
 #include "fastsoft/detail/masked_stencil.hpp"
 
 // The matting affinity W and the matting Laplacian D - W of an image, D = diag(row sums of W):
@@ -28,7 +30,9 @@ enum class MattingMatrix { affinity, laplacian };
 constexpr int kMattingMaxRadius = 3;
 
 // Entries of the CSR matrix, (4 radius + 1)^2 per pixel less what the image border clips.
-std::int64_t matting_n_entries(std::ptrdiff_t n_rows, std::ptrdiff_t n_cols, int radius);
+inline std::int64_t matting_n_entries(std::ptrdiff_t n_rows, std::ptrdiff_t n_cols, int radius) {
+    return detail::grid_row_begin(n_rows, 0, n_rows, n_cols, 2 * radius);
+}
 
 // image (H, W, 3), at least 2 radius + 1 pixels wide and high; radius 1..kMattingMaxRadius; epsilon > 0.
 // Fills indptr (H W + 1), indices and data (matting_n_entries). Column indices are sorted.
@@ -45,4 +49,18 @@ void matting_laplacian_stencil(const View<const T, 3>& image, MattingMatrix matr
 template <class T>
 void matting_laplacian_rows(const View<const T, 3>& image, double epsilon, detail::MaskedStencil& rows);
 
+namespace cuda {
+
+// On the device of the context, in the order of its stream, all arrays in its memory. Three kernels: the stored half of
+// the rows, 13 numbers per pixel for radius 1; the diagonal from them; CSR rows from them. Entries differ from the
+// CPU's by rounding, since products and sums are fused.
+template <class T>
+void matting_laplacian_csr(const Context& context, const View<const T, 3>& image, MattingMatrix matrix, double epsilon,
+                           int radius, std::int64_t* indptr, std::int32_t* indices, T* data);
+
+template <class T>
+void matting_laplacian_stencil(const Context& context, const View<const T, 3>& image, MattingMatrix matrix,
+                               double epsilon, T* weights);
+
+}  // namespace cuda
 }  // namespace fastsoft

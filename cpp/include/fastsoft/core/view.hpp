@@ -17,14 +17,14 @@ public:
     using element_type = T;
 
     View() = default;
-    View(T* data, const std::array<std::ptrdiff_t, N>& shape, const std::array<std::ptrdiff_t, N>& strides)
+    FASTSOFT_HD View(T* data, const std::array<std::ptrdiff_t, N>& shape, const std::array<std::ptrdiff_t, N>& strides)
         : data_(data), shape_(shape), strides_(strides) {}
 
     // Read-only views are made from writable ones, never the other way round.
     template <class U, class = std::enable_if_t<std::is_same_v<T, const U>>>
-    View(const View<U, N>& other) : data_(other.data()), shape_(other.shape()), strides_(other.strides()) {}
+    FASTSOFT_HD View(const View<U, N>& other) : data_(other.data()), shape_(other.shape()), strides_(other.strides()) {}
 
-    static View contiguous(T* data, const std::array<std::ptrdiff_t, N>& shape) {
+    FASTSOFT_HD static View contiguous(T* data, const std::array<std::ptrdiff_t, N>& shape) {
         std::array<std::ptrdiff_t, N> strides{};
         std::ptrdiff_t step = 1;
         for (int axis = N - 1; axis >= 0; --axis) {
@@ -35,7 +35,7 @@ public:
     }
 
     template <class... Index>
-    T& operator()(Index... index) const {
+    FASTSOFT_HD T& operator()(Index... index) const {
         static_assert(sizeof...(Index) == N, "one index per axis");
         const std::array<std::ptrdiff_t, N> position{static_cast<std::ptrdiff_t>(index)...};
         std::ptrdiff_t offset = 0;
@@ -45,13 +45,13 @@ public:
         return data_[offset];
     }
 
-    T* data() const { return data_; }
-    std::ptrdiff_t extent(int axis) const { return shape_[static_cast<std::size_t>(axis)]; }
-    std::ptrdiff_t stride(int axis) const { return strides_[static_cast<std::size_t>(axis)]; }
-    const std::array<std::ptrdiff_t, N>& shape() const { return shape_; }
-    const std::array<std::ptrdiff_t, N>& strides() const { return strides_; }
+    FASTSOFT_HD T* data() const { return data_; }
+    FASTSOFT_HD std::ptrdiff_t extent(int axis) const { return shape_[static_cast<std::size_t>(axis)]; }
+    FASTSOFT_HD std::ptrdiff_t stride(int axis) const { return strides_[static_cast<std::size_t>(axis)]; }
+    FASTSOFT_HD const std::array<std::ptrdiff_t, N>& shape() const { return shape_; }
+    FASTSOFT_HD const std::array<std::ptrdiff_t, N>& strides() const { return strides_; }
 
-    std::ptrdiff_t size() const {
+    FASTSOFT_HD std::ptrdiff_t size() const {
         std::ptrdiff_t count = 1;
         for (const auto extent : shape_) {
             count *= extent;
@@ -59,7 +59,7 @@ public:
         return count;
     }
 
-    bool is_contiguous() const {
+    FASTSOFT_HD bool is_contiguous() const {
         std::ptrdiff_t step = 1;
         for (int axis = N - 1; axis >= 0; --axis) {
             if (extent(axis) != 1 && stride(axis) != step) {

@@ -38,10 +38,10 @@ FASTSOFT_HD void matting_window(const Real (&colour)[(2 * Radius + 1) * (2 * Rad
                                 MattingWindow<Real>& out) {
     constexpr int n = (2 * Radius + 1) * (2 * Radius + 1);
     constexpr double share = 1.0 / n;
-#pragma GCC unroll 4
+    FASTSOFT_UNROLL(4)
     for (int k = 0; k < 3; ++k) {
         Real sum = colour[0][k];
-#pragma GCC unroll 64
+        FASTSOFT_UNROLL(64)
         for (int i = 1; i < n; ++i) {
             sum += colour[i][k];
         }
@@ -49,7 +49,7 @@ FASTSOFT_HD void matting_window(const Real (&colour)[(2 * Radius + 1) * (2 * Rad
     }
     // Biased covariance of centred colours: xx xy xz yy yz zz.
     Real cov[6] = {};
-#pragma GCC unroll 64
+    FASTSOFT_UNROLL(64)
     for (int i = 0; i < n; ++i) {
         const Real x = colour[i][0] - out.mean[0];
         const Real y = colour[i][1] - out.mean[1];
@@ -102,9 +102,9 @@ FASTSOFT_HD void matting_pixel(const Real (&own)[3], const LoadWindow& load_wind
     constexpr int kSide = 2 * Radius + 1;
     // Per window column: v (three numbers) and the bracket, summed over the window rows met so far.
     Real column[kSide][4] = {};
-#pragma GCC unroll 16
+    FASTSOFT_UNROLL(16)
     for (int dr = 2 * Radius; dr >= 0; --dr) {
-#pragma GCC unroll 16
+        FASTSOFT_UNROLL(16)
         for (int b = 0; b < kSide; ++b) {
             MattingWindow<Real> window;
             load_window(dr - Radius, b - Radius, window);
@@ -129,22 +129,22 @@ FASTSOFT_HD void matting_pixel(const Real (&own)[3], const LoadWindow& load_wind
             emit(matting_plane<Radius>(dr, dc),
                  sum[3] + sum[0] * (other[0] - own[0]) + sum[1] * (other[1] - own[1]) + sum[2] * (other[2] - own[2]));
         };
-#pragma GCC unroll 16
+        FASTSOFT_UNROLL(16)
         for (int dc = 2 * Radius; dc >= 0; --dc) {
-#pragma GCC unroll 4
+            FASTSOFT_UNROLL(4)
             for (int k = 0; k < 4; ++k) {
                 sum[k] += column[dc][k];
             }
             emit_pair(dc);
         }
         if (dr > 0) {
-#pragma GCC unroll 4
+            FASTSOFT_UNROLL(4)
             for (int k = 0; k < 4; ++k) {
                 sum[k] = Real{};
             }
-#pragma GCC unroll 16
+            FASTSOFT_UNROLL(16)
             for (int dc = -2 * Radius; dc < 0; ++dc) {
-#pragma GCC unroll 4
+                FASTSOFT_UNROLL(4)
                 for (int k = 0; k < 4; ++k) {
                     sum[k] += column[dc + 2 * Radius][k];
                 }

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "fastsoft/core/block.hpp"
+#include "fastsoft/core/view.hpp"
+
+namespace fastsoft::detail {
+
+// Smallest and largest of the finite values, and how many are not finite. low > high where none is finite.
+struct ValueRange {
+    double low;
+    double high;
+    std::int64_t n_bad;
+};
+
+FASTSOFT_HD ValueRange empty_range() {
+    return {1.0, 0.0, 0};
+}
+
+FASTSOFT_HD ValueRange merge(const ValueRange& a, const ValueRange& b) {
+    ValueRange out = a;
+    out.n_bad += b.n_bad;
+    if (b.low <= b.high) {
+        const bool empty = a.low > a.high;
+        out.low = empty || b.low < a.low ? b.low : a.low;
+        out.high = empty || b.high > a.high ? b.high : a.high;
+    }
+    return out;
+}
+
+// Merges what the threads of a block hold into range[0]: the first half of what is left takes from the second.
+template <int Threads>
+FASTSOFT_HD void reduce_phase(int phase, ValueRange (&range)[Threads], int thread) {
+    const int half = Threads >> (phase + 1);
+    if (thread < half) {
+        range[thread] = merge(range[thread], range[thread + half]);
+    }
+}
+
+template <int Threads>
+FASTSOFT_HD constexpr int n_reduce_phases() {
+    static_assert((Threads & (Threads - 1)) == 0);
+    int phases = 0;
+    for (int half = Threads / 2; half > 0; half /= 2) {
+        ++phases;
+    }
+    return phases;
+}
+
+// Pieces of a fixed size: the range of each goes to partial[block].
+template <class T>
+struct ValueRangeBlock {
+    static constexpr int kThreads = 256;
+    static constexpr int kPerThread = 16;
+
+    struct Arguments {
+        View<const T, 3> values;
+        ValueRange* partial;
+    };
+
+    struct Shared {
+        ValueRange range[kThreads];
+    };
+
+    using Registers = Nothing;
+
+    FASTSOFT_HD static std::ptrdiff_t n_blocks(const Arguments& a) {
+        return divide_up(a.values.size(), kThreads * kPerThread);
+    }
+    FASTSOFT_HD static int n_phases(const Arguments&) { return 2 + n_reduce_phases<kThreads>(); }
+
+    FASTSOFT_HD static void phase(int phase, const Arguments& a, Shared& shared, Registers&, std::ptrdiff_t block,
+                                  int thread) {
+        if (phase == 0) {
+            ValueRange range = empty_range();
+            const bool contiguous = a.values.is_contiguous();
+            const std::ptrdiff_t size = a.values.size();
+            for (int j = 0; j < kPerThread; ++j) {
+                const std::ptrdiff_t i = (block * kPerThread + j) * kThreads + thread;
+                if (i < size) {
+                    add(range, static_cast<double>(contiguous ? a.values.data()[i] : at(a.values, i)));
+                }
+            }
+            shared.range[thread] = range;
+        } else if (phase <= n_reduce_phases<kThreads>()) {
+            reduce_phase<kThreads>(phase - 1, shared.range, thread);
+        } else if (thread == 0) {
+            a.partial[block] = shared.range[0];
+        }
+    }
+
+private:
+    FASTSOFT_HD static T at(const View<const T, 3>& values, std::ptrdiff_t i) {
+        const std::ptrdiff_t rest = i / values.extent(2);
+        return values(rest / values.extent(1), rest % values.extent(1), i % values.extent(2));
+    }
+
+    FASTSOFT_HD static void add(ValueRange& range, double value) {
+        range = merge(range, is_finite_number(value) ? ValueRange{value, value, 0} : ValueRange{1.0, 0.0, 1});
+    }
+};
+
+// One block: the range of all pieces.
+struct ValueRangeTotalBlock {
+    static constexpr int kThreads = 256;
+
+    struct Arguments {
+        const ValueRange* partial;
+        std::ptrdiff_t count;
+        ValueRange* total;
+    };
+
+    struct Shared {
+        ValueRange range[kThreads];
+    };
+
+    using Registers = Nothing;
+
+    FASTSOFT_HD static std::ptrdiff_t n_blocks(const Arguments&) { return 1; }
+    FASTSOFT_HD static int n_phases(const Arguments&) { return 2 + n_reduce_phases<kThreads>(); }
+
+    FASTSOFT_HD static void phase(int phase, const Arguments& a, Shared& shared, Registers&, std::ptrdiff_t,
+                                  int thread) {
+        if (phase == 0) {
+            ValueRange range = empty_range();
+            for (std::ptrdiff_t i = thread; i < a.count; i += kThreads) {
+                range = merge(range, a.partial[i]);
+            }
+            shared.range[thread] = range;
+        } else if (phase <= n_reduce_phases<kThreads>()) {
+            reduce_phase<kThreads>(phase - 1, shared.range, thread);
+        } else if (thread == 0) {
+            *a.total = shared.range[0];
+        }
+    }
+};
+
+}  // namespace fastsoft::detail
