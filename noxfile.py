@@ -22,7 +22,7 @@ def lint(session: nox.Session) -> None:
     session.install(*CONSTRAINTS, "ruff", "clang-format", "numpy")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
-    patterns = ("cpp/*.[ch]pp", "python/bindings/*.[ch]pp", "cuda/*.cu", "cuda/*.cuh")
+    patterns = ("cpp/*.[ch]pp", "python/bindings/*.[ch]pp", "cuda/*.cu", "cuda/*.cuh", "cuda/*.hpp")
     files = str(session.run("git", "ls-files", *patterns, silent=True, external=True)).split()
     session.run("clang-format", "--dry-run", "-Werror", *files)
     session.run("python", "tools/check_layout.py")

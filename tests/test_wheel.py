@@ -76,7 +76,7 @@ def test_types_and_licences_are_installed():
     licences = [file for file in files if "licenses/" in file]
     assert any(file.endswith("/LICENSE") for file in licences)
     assert any(file.endswith("/COPYING.MPL2") for file in licences)
-    for name in ("py.typed", "_cpu.pyi", "_isa.pyi"):
+    for name in ("py.typed", "_cpu.pyi", "_cuda.pyi", "_isa.pyi"):
         assert importlib.util.find_spec("fastsoft") is not None
         assert (PACKAGE / name).is_file(), name
 

@@ -19,7 +19,8 @@ python3 -m venv "$folder/venv"
 "$folder/venv/bin/pip" install --quiet -c constraints.txt scikit-build-core pybind11 cmake ninja
 "$folder/venv/bin/pip" install --quiet -c constraints.txt --no-build-isolation ".[test]" \
     -Cbuild-dir="$folder/cmake" -Ccmake.build-type=RelWithDebInfo -Ccmake.define.FASTSOFT_ISA=v3 \
-    -Ccmake.define.FASTSOFT_SANITIZE="$sanitizers" -Ccmake.define.FASTSOFT_BUILD_TESTS=ON
+    -Ccmake.define.FASTSOFT_SANITIZE="$sanitizers" -Ccmake.define.FASTSOFT_BUILD_TESTS=ON \
+    -Ccmake.define.FASTSOFT_CUDA=OFF
 
 # Reports go to files, since pytest captures what is printed.
 rm -f "$folder"/report.*

@@ -16,8 +16,15 @@
 #include "fastsoft/core/symmetric_operator.hpp"
 #include "fastsoft/core/view.hpp"
 
+#if defined(FASTSOFT_CUDA_MODULE)
+#include "device_array.hpp"
+#endif
+
 // Views across the binding, never copies: a wrong dtype, rank or layout is an error that names the argument. Python
 // has checked ranges and converted where that is allowed before it calls (python/fastsoft/_checks.py).
+//
+// Bindings of operations that both backends have are compiled twice, into _cpu and, with FASTSOFT_CUDA_MODULE, into
+// _cuda. They take an Array, call backend::operation(context..., ...) inside of execute(), and look alike from Python.
 namespace fastsoft::bindings {
 
 namespace py = pybind11;
@@ -140,5 +147,28 @@ public:
 private:
     py::object callback_;
 };
+
+#if defined(FASTSOFT_CUDA_MODULE)
+using Array = DeviceArray;
+namespace backend = fastsoft::cuda;
+
+// Calls body(context) without the GIL, where the context is the device and the stream that the array came with.
+template <class Body>
+auto execute(const Array& array, Body&& body) {
+    const py::gil_scoped_release release;
+    const cuda::Context context(array.device, array.stream);
+    return body(context);
+}
+#else
+using Array = py::array;
+namespace backend = fastsoft;
+
+// Calls body() without the GIL.
+template <class Body>
+auto execute(const Array&, Body&& body) {
+    const py::gil_scoped_release release;
+    return body();
+}
+#endif
 
 }  // namespace fastsoft::bindings

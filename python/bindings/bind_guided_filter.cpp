@@ -8,7 +8,7 @@ namespace fastsoft::bindings {
 void bind_guided_filter(py::module_& module) {
     module.def(
         "guided_filter",
-        [](const py::array& guide, const py::array& source, const py::array& out, std::ptrdiff_t radius, double epsilon,
+        [](const Array& guide, const Array& source, const Array& out, std::ptrdiff_t radius, double epsilon,
            double clip, py::object progress) {
             return dispatch_float(source, "source", [&](auto zero) {
                 using T = decltype(zero);
@@ -16,8 +16,10 @@ void bind_guided_filter(py::module_& module) {
                 const auto source_view = view<const T, 3>(source, "source");
                 const auto out_view = view<T, 3>(out, "out");
                 PyMonitor monitor(std::move(progress));
-                const py::gil_scoped_release release;
-                return guided_filter<T>(guide_view, source_view, out_view, radius, epsilon, clip, monitor);
+                return execute(source, [&](const auto&... context) {
+                    return backend::guided_filter<T>(context..., guide_view, source_view, out_view, radius, epsilon,
+                                                     clip, monitor);
+                });
             });
         },
         py::arg("guide"), py::arg("source"), py::arg("out"), py::arg("radius"), py::arg("epsilon"), py::arg("clip"),

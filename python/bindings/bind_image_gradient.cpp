@@ -8,13 +8,12 @@ namespace fastsoft::bindings {
 void bind_image_gradient(py::module_& module) {
     module.def(
         "image_gradient",
-        [](const py::array& image, const py::array& out) {
+        [](const Array& image, const Array& out) {
             dispatch_float(image, "image", [&](auto zero) {
                 using T = decltype(zero);
                 const auto input = view<const T, 3>(image, "image");
                 T* const output = contiguous<T>(out, input.extent(0) * input.extent(1), "out");
-                const py::gil_scoped_release release;
-                image_gradient<T>(input, output);
+                execute(image, [&](const auto&... context) { backend::image_gradient<T>(context..., input, output); });
             });
         },
         py::arg("image"), py::arg("out"));

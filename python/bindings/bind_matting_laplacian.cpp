@@ -12,8 +12,8 @@ void bind_matting_laplacian(py::module_& module) {
 
     module.def(
         "matting_laplacian_csr",
-        [matrix_of](const py::array& image, bool affinity, double epsilon, int radius, const py::array& indptr,
-                    const py::array& indices, const py::array& data) {
+        [matrix_of](const Array& image, bool affinity, double epsilon, int radius, const Array& indptr,
+                    const Array& indices, const Array& data) {
             dispatch_float(image, "image", [&](auto zero) {
                 using T = decltype(zero);
                 const auto input = view<const T, 3>(image, "image");
@@ -22,8 +22,10 @@ void bind_matting_laplacian(py::module_& module) {
                     contiguous<std::int64_t>(indptr, input.extent(0) * input.extent(1) + 1, "indptr");
                 auto* const columns = contiguous<std::int32_t>(indices, n_entries, "indices");
                 T* const values = contiguous<T>(data, n_entries, "data");
-                const py::gil_scoped_release release;
-                matting_laplacian_csr<T>(input, matrix_of(affinity), epsilon, radius, row_starts, columns, values);
+                execute(image, [&](const auto&... context) {
+                    backend::matting_laplacian_csr<T>(context..., input, matrix_of(affinity), epsilon, radius,
+                                                      row_starts, columns, values);
+                });
             });
         },
         py::arg("image"), py::arg("affinity"), py::arg("epsilon"), py::arg("radius"), py::arg("indptr"),
@@ -31,13 +33,14 @@ void bind_matting_laplacian(py::module_& module) {
 
     module.def(
         "matting_laplacian_stencil",
-        [matrix_of](const py::array& image, bool affinity, double epsilon, const py::array& weights) {
+        [matrix_of](const Array& image, bool affinity, double epsilon, const Array& weights) {
             dispatch_float(image, "image", [&](auto zero) {
                 using T = decltype(zero);
                 const auto input = view<const T, 3>(image, "image");
                 T* const output = contiguous<T>(weights, kStencilSize * input.extent(0) * input.extent(1), "weights");
-                const py::gil_scoped_release release;
-                matting_laplacian_stencil<T>(input, matrix_of(affinity), epsilon, output);
+                execute(image, [&](const auto&... context) {
+                    backend::matting_laplacian_stencil<T>(context..., input, matrix_of(affinity), epsilon, output);
+                });
             });
         },
         py::arg("image"), py::arg("affinity"), py::arg("epsilon"), py::arg("weights"));

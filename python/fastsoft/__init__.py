@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 _LAZY = {
     "Cancelled": "errors",
     "ConvergenceError": "errors",
+    "CudaError": "errors",
     "EigenResult": "ops.lanczos",
     "ImageReadError": "errors",
     "KMeansResult": "ops.kmeans",
@@ -80,7 +81,7 @@ __all__ = ["__version__", *_LAZY]
 
 if TYPE_CHECKING:
     from fastsoft.color import decompose_colors, decompose_video, recolor, recolor_video
-    from fastsoft.errors import Cancelled, ConvergenceError, ImageReadError, VideoReadError
+    from fastsoft.errors import Cancelled, ConvergenceError, CudaError, ImageReadError, VideoReadError
     from fastsoft.image import read_image, to_float, write_png
     from fastsoft.layers import Layers, composite, save_layers, split_layer
     from fastsoft.matting import (

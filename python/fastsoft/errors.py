@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["Cancelled", "ConvergenceError", "ImageReadError", "VideoReadError"]
+__all__ = ["Cancelled", "ConvergenceError", "CudaError", "ImageReadError", "VideoReadError"]
 
 
 class ConvergenceError(RuntimeError):
@@ -24,6 +24,10 @@ class ConvergenceError(RuntimeError):
     def __init__(self, message: str, result: Any = None) -> None:
         super().__init__(message)
         self.result = result
+
+
+class CudaError(RuntimeError):
+    """CUDA was asked for and cannot be used here, or a call of the CUDA runtime failed; the message says why."""
 
 
 class ImageReadError(ValueError):
