@@ -8,12 +8,39 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
+from tests.backends import BACKENDS, DEVICE_BACKENDS, Backend, missing
+
 # Machines that are busy must not fail tests, nor must other examples fail one commit and pass the next.
 settings.register_profile("fastsoft", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("fastsoft")
 
 # Where golden arrays and photos lie; they are not part of the repository.
 SHARED = Path(os.environ.get("FASTSOFT_SHARED", Path(__file__).resolve().parents[2] / "shared"))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--require-cuda", action="store_true", help="fail where a test would be skipped for lack of CUDA")
+
+
+@pytest.fixture(params=BACKENDS)
+def backend(request: pytest.FixtureRequest) -> Backend:
+    """Each library whose arrays operations take. Those on devices are skipped without one, or fail if required."""
+    return _backend(request)
+
+
+@pytest.fixture(params=DEVICE_BACKENDS)
+def device_backend(request: pytest.FixtureRequest) -> Backend:
+    """Each library on a device, for what the CPU does not have, such as streams."""
+    return _backend(request)
+
+
+def _backend(request: pytest.FixtureRequest) -> Backend:
+    reason = missing(request.param)
+    if reason is not None:
+        if request.config.getoption("--require-cuda"):
+            pytest.fail(f"--require-cuda was given, but {reason}")
+        pytest.skip(reason)
+    return Backend(request.param)
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ import check_layout  # noqa: E402
 def test_tree_has_the_declared_layout():
     problems = [
         *check_layout.check_operations(),
+        *check_layout.check_cuda_operations(),
         *check_layout.check_public_names(),
         *check_layout.check_imports(),
         *check_layout.check_files(check_layout.tracked_files()),
@@ -47,6 +48,23 @@ def test_operation_without_binding_is_found(copy):
     (copy / "python" / "fastsoft" / "ops" / "new_operation.py").write_text("# SPDX-License-Identifier: MIT\n")
     problems = check_layout.check_operations()
     assert "operation new_operation: python/bindings/bind_new_operation.cpp is missing" in problems
+
+
+def test_parts_of_a_cuda_operation_that_are_missing_are_found(copy):
+    (copy / "cuda" / "src" / "image_gradient.cu").unlink()
+    (copy / "cpp" / "tests" / "test_guided_filter_block.cpp").unlink()
+    (copy / "cuda" / "src" / "slic.cu").write_text("// SPDX-License-Identifier: MIT\n")
+    assert check_layout.check_cuda_operations() == [
+        "CUDA operation guided_filter: cpp/tests/test_guided_filter_block.cpp is missing",
+        "CUDA operation image_gradient: cuda/src/image_gradient.cu is missing",
+        "CUDA operation slic: cpp/include/fastsoft/detail/slic_block.hpp is missing",
+        "CUDA operation slic: cpp/tests/test_slic_block.cpp is missing",
+        "CUDA operation slic: its header does not declare it in namespace cuda",
+        "CUDA operation slic: cuda/CMakeLists.txt does not compile bind_slic.cpp again",
+        "CUDA operation slic: python/bindings/cuda_module.cpp does not call bind_slic",
+        "CUDA operation slic: tests/ops/test_slic.py does not use the backend fixture",
+        "cuda/src/slic.cu: cuda/CMakeLists.txt does not list it",
+    ]
 
 
 def test_forbidden_import_is_found(copy):

@@ -31,6 +31,16 @@ OPERATION_FILES = (
     "benchmarks/bench_{}.py",
 )
 
+# What an operation that runs on CUDA devices consists of besides. Its header declares a function there, or there are
+# kernels of its name.
+CUDA_OPERATION_FILES = (
+    "cuda/src/{}.cu",
+    "cpp/include/fastsoft/detail/{}_block.hpp",
+    "cpp/tests/test_{}_block.cpp",
+)
+# Sources of cuda/src/ that are no operations.
+CUDA_INFRASTRUCTURE = {"context", "value_range"}
+
 # Modules of ops/ that hold what several operations share.
 SHARED_OPS_MODULES = {"__init__", "solver_info"}
 
@@ -84,6 +94,42 @@ def check_operations() -> list[str]:
     for source in sorted([*ROOT.glob("cpp/src/*.cpp"), *ROOT.glob("python/bindings/bind_*.cpp")]):
         if source.relative_to(ROOT).as_posix() not in cmake:
             problems.append(f"{source.relative_to(ROOT)}: CMakeLists.txt does not list it")
+    return problems
+
+
+def cuda_operations() -> set[str]:
+    """Return the stems of the operations that run on CUDA devices."""
+    headers = ROOT.glob("cpp/include/fastsoft/*.hpp")
+    declared = {path.stem for path in headers if "\nnamespace cuda {" in path.read_text(encoding="utf-8")}
+    return declared | (stems("cuda/src/*.cu") - CUDA_INFRASTRUCTURE)
+
+
+def check_cuda_operations() -> list[str]:
+    """Find missing files of CUDA operations, and what is not compiled, registered or tested."""
+    problems = []
+    cmake = (ROOT / "cuda" / "CMakeLists.txt").read_text(encoding="utf-8")
+    module = (ROOT / "python" / "bindings" / "cuda_module.cpp").read_text(encoding="utf-8")
+    for stem in sorted(cuda_operations()):
+        for pattern in CUDA_OPERATION_FILES:
+            if not (ROOT / pattern.format(stem)).is_file():
+                problems.append(f"CUDA operation {stem}: {pattern.format(stem)} is missing")
+        header = ROOT / "cpp" / "include" / "fastsoft" / f"{stem}.hpp"
+        if not header.is_file() or "\nnamespace cuda {" not in header.read_text(encoding="utf-8"):
+            problems.append(f"CUDA operation {stem}: its header does not declare it in namespace cuda")
+        if f"python/bindings/bind_{stem}.cpp" not in cmake:
+            problems.append(f"CUDA operation {stem}: cuda/CMakeLists.txt does not compile bind_{stem}.cpp again")
+        if f"bind_{stem}(module)" not in module:
+            problems.append(f"CUDA operation {stem}: python/bindings/cuda_module.cpp does not call bind_{stem}")
+        test = ROOT / "tests" / "ops" / f"test_{stem}.py"
+        if test.is_file() and "backend" not in test.read_text(encoding="utf-8"):
+            problems.append(f"CUDA operation {stem}: tests/ops/test_{stem}.py does not use the backend fixture")
+    for source in sorted(ROOT.glob("cuda/src/*.cu")):
+        if f"src/{source.name}" not in cmake:
+            problems.append(f"{source.relative_to(ROOT)}: cuda/CMakeLists.txt does not list it")
+    tests = (ROOT / "cpp" / "tests" / "CMakeLists.txt").read_text(encoding="utf-8")
+    for source in sorted(ROOT.glob("cpp/tests/test_*.cpp")):
+        if source.name not in tests:
+            problems.append(f"{source.relative_to(ROOT)}: cpp/tests/CMakeLists.txt does not list it")
     return problems
 
 
@@ -164,10 +210,17 @@ def check_files(files: list[Path]) -> list[str]:
 
 
 def main() -> int:
-    problems = check_operations() + check_public_names() + check_imports() + check_files(tracked_files())
+    problems = [
+        *check_operations(),
+        *check_cuda_operations(),
+        *check_public_names(),
+        *check_imports(),
+        *check_files(tracked_files()),
+    ]
     for problem in problems:
         print(problem)
-    print(f"layout: {len(operations())} operations, {len(lazy_names()[0])} public names, {len(problems)} problems")
+    n_operations, n_cuda, n_names = len(operations()), len(cuda_operations()), len(lazy_names()[0])
+    print(f"layout: {n_operations} operations ({n_cuda} on CUDA), {n_names} public names, {len(problems)} problems")
     return 1 if problems else 0
 
 

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastsoft._dispatch import DeviceArray, Place, find_place
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -40,28 +42,35 @@ else:
 MAX_PIXELS = 2**31 - 1
 
 
-def as_float_array(value: Any, name: str) -> Any:
-    """Return `value` as a float32 or float64 NumPy array, viewing it in place where that is possible.
+def as_float_array(value: Any, name: str, place: Place | None = None) -> Any:
+    """Return `value` as a float32 or float64 array, viewing it in place where that is possible.
 
-    Torch CPU tensors are viewed. Integers, booleans and float16 are refused: their range is ambiguous (0..255 or
-    0..1?), and `fastsoft.to_float` converts images knowingly.
+    That is an ndarray, or with a `place` on a CUDA device (of operations that run there) a DeviceArray. Integers,
+    booleans and float16 are refused: their range is ambiguous (0..255 or 0..1?), and `fastsoft.to_float` converts
+    images knowingly.
     """
-    if type(value).__module__.partition(".")[0] == "torch":
-        if value.requires_grad:
-            raise TypeError(f"{name} requires grad: pass {name}.detach(), gradients do not flow through fastsoft")
-        if value.device.type != "cpu":
-            raise TypeError(f"{name} must be on the CPU, got a tensor on {value.device}")
-        value = value.numpy()
-    elif hasattr(value, "__cuda_array_interface__"):
-        raise TypeError(f"{name} must be on the CPU, got an array on a CUDA device")
-    array = np.asarray(value)
+    if place is None:
+        _refuse_device(value, name)
+        place = find_place(**{name: value})
+    array = place.read(value, name)
     if array.dtype.type not in (np.float32, np.float64):
         raise TypeError(
             f"{name} must have dtype float32 or float64, got {array.dtype} (fastsoft.to_float converts images)"
         )
     if not array.dtype.isnative:
+        if isinstance(array, DeviceArray):
+            raise TypeError(f"{name} must be in the byte order of the machine, got dtype {array.dtype.str}")
         array = array.astype(array.dtype.newbyteorder("="))
     return array
+
+
+def _refuse_device(value: Any, name: str) -> None:
+    """Refuse arrays on devices, for operations that have the CPU only."""
+    if type(value).__module__.partition(".")[0] == "torch":
+        if value.device.type != "cpu":
+            raise TypeError(f"{name} must be on the CPU, got a tensor on {value.device}")
+    elif hasattr(value, "__cuda_array_interface__"):
+        raise TypeError(f"{name} must be on the CPU, got an array on a CUDA device")
 
 
 def as_labels(value: Any, name: str) -> Any:
@@ -77,19 +86,41 @@ def as_labels(value: Any, name: str) -> Any:
 
 
 def check_finite(array: Any, name: str) -> None:
-    """Raise ValueError if the array holds NaN or infinity."""
+    """Raise ValueError if the array holds NaN or infinity. For an array on a device: waits for its stream."""
+    if isinstance(array, DeviceArray):
+        _raise_unless_finite(array.value_range()[2], name)
+        return
     # The sum of finite numbers is finite but for overflow, so this scans once without a temporary in the common case.
     with np.errstate(over="ignore", invalid="ignore"):
         total = array.sum(dtype=np.float64)
     if not math.isfinite(total):
-        bad = int(array.size - np.count_nonzero(np.isfinite(array)))
-        if bad:
-            raise ValueError(f"{name} must be finite, got {bad} values that are NaN or infinite")
+        _raise_unless_finite(int(array.size - np.count_nonzero(np.isfinite(array))), name)
 
 
-def check_image(value: Any, name: str = "image", *, min_size: int = 1, values: bool = True) -> Any:
+def _raise_unless_finite(n_bad: int, name: str) -> None:
+    if n_bad:
+        raise ValueError(f"{name} must be finite, got {n_bad} values that are NaN or infinite")
+
+
+def _check_unit_range(array: Any, name: str) -> None:
+    """Raise ValueError unless the array is finite and within [0, 1]."""
+    if isinstance(array, DeviceArray):
+        low, high, n_bad = array.value_range()
+        _raise_unless_finite(n_bad, name)
+    else:
+        # NaN makes both ends NaN, so that a good array is scanned twice, not three times.
+        low, high = float(array.min()), float(array.max())
+        if not (low >= 0.0 and high <= 1.0):
+            check_finite(array, name)
+    if low < 0.0 or high > 1.0:
+        raise ValueError(f"{name} must lie in [0, 1], got values in [{low:g}, {high:g}]")
+
+
+def check_image(
+    value: Any, name: str = "image", *, min_size: int = 1, values: bool = True, place: Place | None = None
+) -> Any:
     """Check an RGB image: float array (H, W, 3) and, unless `values` is false, finite and within [0, 1]."""
-    image = as_float_array(value, name)
+    image = as_float_array(value, name, place)
     if image.ndim != 3 or image.shape[2] != 3:
         raise ValueError(f"{name} must have shape (H, W, 3), got {image.shape}")
     height, width, _ = image.shape
@@ -97,13 +128,8 @@ def check_image(value: Any, name: str = "image", *, min_size: int = 1, values: b
         raise ValueError(f"{name} must be at least {min_size}x{min_size} pixels, got {height}x{width}")
     if height * width > MAX_PIXELS:
         raise ValueError(f"{name} must have at most {MAX_PIXELS} pixels, got {height}x{width}")
-    if not values:
-        return image
-    # NaN makes both ends NaN, so that a good image is scanned twice, not three times.
-    low, high = float(image.min()), float(image.max())
-    if not (low >= 0.0 and high <= 1.0):
-        check_finite(image, name)
-        raise ValueError(f"{name} must lie in [0, 1], got values in [{low:g}, {high:g}]")
+    if values:
+        _check_unit_range(image, name)
     return image
 
 
@@ -141,9 +167,9 @@ def check_alpha_of(image: Any, value: Any, of: str, *, layers: bool = False, val
     return alpha
 
 
-def check_planes(value: Any, name: str, *, finite: bool = True) -> Any:
+def check_planes(value: Any, name: str, *, finite: bool = True, place: Place | None = None) -> Any:
     """Check a float array (H, W) or (H, W, C) of any values; `finite` asks for a scan for NaN and infinity."""
-    array = as_float_array(value, name)
+    array = as_float_array(value, name, place)
     if array.ndim not in (2, 3):
         raise ValueError(f"{name} must have shape (H, W) or (H, W, C), got {array.shape}")
     if 0 in array.shape:

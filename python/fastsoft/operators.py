@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastsoft._checks import as_float_array, check_finite, check_shape
+from fastsoft._dispatch import DeviceArray, host_csr
 from fastsoft._native import cpu
 
 if TYPE_CHECKING:
@@ -96,33 +97,47 @@ class StencilMatrix(_Operator):
             if any(part.any() for part in outside):
                 raise ValueError(f"weights must be 0 where the neighbour ({dr}, {dc}) lies outside the grid")
         self.weights = weights
+        self._values = weights
         self.dtype = weights.dtype
 
     @classmethod
-    def _from_native(cls, weights: Any) -> StencilMatrix:
-        """Wrap weights that native code has just made, without reading them again."""
+    def _from_native(cls, values: Any, weights: Any) -> StencilMatrix:
+        """Wrap weights that native code has just made, without reading them again.
+
+        `weights` are the same numbers as `values`, an ndarray or a DeviceArray, for the caller.
+        """
         matrix = cls.__new__(cls)
         matrix.weights = weights
-        matrix.dtype = weights.dtype
+        matrix._values = values
+        matrix.dtype = values.dtype
         return matrix
+
+    def _host_weights(self) -> Any:
+        """Return the weights as an ndarray."""
+        if isinstance(self._values, DeviceArray):
+            raise TypeError(
+                f"this StencilMatrix is in the memory of CUDA device {self._values.device}, and this operation runs on "
+                "the CPU: make it from an array there, or a CSR matrix from the array on the device"
+            )
+        return self._values
 
     @property
     def grid_shape(self) -> tuple[int, int]:
         """Height and width of the pixel grid."""
-        return self.weights.shape[1], self.weights.shape[2]
+        return self._values.shape[1], self._values.shape[2]
 
     @property
     def shape(self) -> tuple[int, int]:
         """Shape (N, N) of the matrix, N = H * W."""
-        n = self.weights.shape[1] * self.weights.shape[2]
+        n = self._values.shape[1] * self._values.shape[2]
         return n, n
 
     def _terms(self, dtype: DTypeLike) -> list[Any]:
-        return [np.ascontiguousarray(self.weights, dtype=dtype)]
+        return [np.ascontiguousarray(self._host_weights(), dtype=dtype)]
 
     def astype(self, dtype: DTypeLike) -> StencilMatrix:
         """Return a copy in another floating-point type."""
-        return StencilMatrix(self.weights.astype(dtype))
+        return StencilMatrix(self._host_weights().astype(dtype))
 
     def tocsr(self) -> Any:
         """Return the matrix as a `scipy.sparse.csr_array` with both triangles and sorted indices."""
@@ -131,7 +146,7 @@ class StencilMatrix(_Operator):
         height, width = self.grid_shape
         rows, cols, values = [], [], []
         index = np.arange(height * width, dtype=np.int32).reshape(height, width)
-        for plane, (dr, dc) in zip(self.weights, STENCIL_OFFSETS, strict=True):
+        for plane, (dr, dc) in zip(self._host_weights(), STENCIL_OFFSETS, strict=True):
             here = (slice(0, max(height - dr, 0)), slice(max(0, -dc), max(width - max(0, dc), 0)))
             there = (slice(dr, height), slice(max(0, dc), max(width - max(0, -dc), 0)))
             source, target, value = index[here].ravel(), index[there].ravel(), plane[here].ravel()
@@ -210,6 +225,7 @@ class OperatorSum(_Operator):
 def _as_csr(value: Any, name: str) -> Any:
     from scipy import sparse
 
+    value = host_csr(value)
     if not sparse.issparse(value):
         raise TypeError(
             f"{name} must be a StencilMatrix, an OperatorSum or a SciPy sparse matrix, got {type(value).__name__}"

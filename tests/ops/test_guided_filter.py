@@ -7,7 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fastsoft
+from fastsoft import _native
 from tests.reference import guided_filter as reference
+from tests.tolerances import parity
 
 
 def make(rng, shape, guide_channels, channels, dtype):
@@ -170,6 +172,87 @@ def test_progress_rises_to_one_and_can_cancel(rng):
 
     with pytest.raises(fastsoft.Cancelled):
         fastsoft.guided_filter(guide, source, progress=stop)
+
+
+@pytest.mark.parametrize(
+    ("shape", "radius"), [((1, 1), 2), ((1, 9), 1), ((5, 7), 2), ((6, 5), 20), ((12, 11), 0), ((70, 90), 7)]
+)
+@pytest.mark.parametrize(("guide_channels", "channels"), [(1, None), (3, 4)])
+def test_backends_agree(rng, backend, dtype, shape, radius, guide_channels, channels):
+    guide, source = make(rng, shape, guide_channels, channels, dtype)
+    result = fastsoft.guided_filter(backend.array(guide), backend.array(source), radius=radius, epsilon=1e-2)
+    found = backend.numpy(result)
+    assert found.dtype == dtype
+    expected = reference.guided_filter(guide, source, radius, 1e-2)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance(dtype, 1e-2))
+    near = {"rtol": 0, "atol": parity("guided_filter", dtype)}
+    np.testing.assert_allclose(found, fastsoft.guided_filter(guide, source, radius=radius, epsilon=1e-2), **near)
+    again = fastsoft.guided_filter(backend.array(guide), backend.array(source), radius=radius, epsilon=1e-2)
+    np.testing.assert_array_equal(backend.numpy(again), found)
+
+
+def test_backends_read_strided_and_offset_arrays(rng, backend, dtype):
+    guide, source = make(rng, (60, 70), 3, 20, dtype)
+    expected = fastsoft.guided_filter(guide[5:, ::2], source[5:, ::2, 1::3], radius=3, clip=2.0)
+    found = fastsoft.guided_filter(
+        backend.array(guide)[5:, ::2], backend.array(source)[5:, ::2, 1::3], radius=3, clip=2.0
+    )
+    np.testing.assert_allclose(backend.numpy(found), expected, rtol=0, atol=parity("guided_filter", dtype))
+
+
+def test_many_channels_on_a_device_are_filtered_in_portions(rng, device_backend):
+    guide, source = make(rng, (1100, 1000), 1, 20, np.float32)  # 17.6 MB per channel and 256 MB at a time
+    seen = []
+    found = fastsoft.guided_filter(device_backend.array(guide), device_backend.array(source), progress=seen.append)
+    assert len(seen) > 2
+    assert (seen[0], seen[-1]) == (0.0, 1.0)
+    assert seen == sorted(seen)
+    expected = fastsoft.guided_filter(guide, source)
+    atol = parity("guided_filter", np.float32)
+    np.testing.assert_allclose(device_backend.numpy(found), expected, rtol=0, atol=atol)
+
+
+def test_interrupted_calls_leave_no_memory_behind(rng, device_backend):
+    guide, source = (device_backend.array(array) for array in make(rng, (1000, 1000), 3, 20, np.float64))
+    fastsoft.guided_filter(guide, source)
+
+    def stop(fraction):
+        if fraction > 0.3:
+            raise fastsoft.Cancelled
+
+    def free_bytes():
+        device_backend.synchronize()
+        return _native.cuda().installation()["devices"][0]["free_bytes"]
+
+    before = free_bytes()
+    for _ in range(5):
+        with pytest.raises(fastsoft.Cancelled):
+            fastsoft.guided_filter(guide, source, progress=stop)
+    # The result of each call, 160 MB, stays with its library; a workspace has 336 MB.
+    assert before - free_bytes() < 5 * 200e6
+
+
+def test_backends_refuse_bad_input_with_the_same_words(rng, backend):
+    guide, source = make(rng, (6, 8), 3, 5, np.float64)
+    for bad in (np.nan, -np.inf):
+        broken = source.copy()
+        broken[3, 4, 2] = bad
+        with pytest.raises(ValueError, match="source must be finite, got 1 values"):
+            fastsoft.guided_filter(backend.array(guide), backend.array(broken), clip=2.0)
+        broken = guide.copy()
+        broken[5, 7, 1] = bad
+        with pytest.raises(ValueError, match="guide must be finite"):
+            fastsoft.guided_filter(backend.array(broken), backend.array(source))
+    with pytest.raises(TypeError, match="guide must have the dtype of source, float64, got float32"):
+        fastsoft.guided_filter(backend.array(guide.astype(np.float32)), backend.array(source))
+    with pytest.raises(ValueError, match=r"height and width of source, \(6, 8\), got \(8, 6\)"):
+        fastsoft.guided_filter(backend.array(guide.swapaxes(0, 1)), backend.array(source))
+
+
+def test_arrays_on_several_devices_are_refused(rng, device_backend):
+    guide, source = make(rng, (6, 8), 3, 5, np.float64)
+    with pytest.raises(TypeError, match="arrays of a call must be on one device, got source on cuda:0, guide on cpu"):
+        fastsoft.guided_filter(guide, device_backend.array(source))
 
 
 def test_bad_input_is_refused(rng):

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 import fastsoft
 from tests.reference import image_gradient as reference
+from tests.tolerances import parity
 
 
 def tolerance(dtype, scale=1.0):
@@ -63,6 +64,56 @@ def test_same_bits_for_any_number_of_threads(rng, threads, dtype):
         results.append(fastsoft.image_gradient(image))
     np.testing.assert_array_equal(results[0], results[1])
     np.testing.assert_array_equal(results[0], results[2])
+
+
+# Tiles of the kernel are 32x32.
+@pytest.mark.parametrize("shape", [(1, 1), (5, 7, 3), (32, 32), (33, 65, 2), (70, 31, 3)])
+def test_backends_agree(rng, backend, dtype, shape):
+    image = rng.random(shape).astype(dtype)
+    result = fastsoft.image_gradient(backend.array(image))
+    found = backend.numpy(result)
+    assert found.dtype == dtype
+    assert found.flags.c_contiguous
+    np.testing.assert_allclose(found, reference.image_gradient(image), rtol=0, atol=tolerance(dtype))
+    near = {"rtol": 0, "atol": parity("image_gradient", dtype)}
+    np.testing.assert_allclose(found, fastsoft.image_gradient(image), **near)
+    again = fastsoft.image_gradient(backend.array(image))
+    np.testing.assert_array_equal(backend.numpy(again), found)
+
+
+def test_backends_read_strided_and_offset_arrays(rng, backend, dtype):
+    wide = rng.random((47, 60, 6)).astype(dtype)
+    image = np.ascontiguousarray(wide[3::2, 1:50:3, 1::2])
+    expected = fastsoft.image_gradient(image)
+    near = {"rtol": 0, "atol": parity("image_gradient", dtype)}
+    sliced = fastsoft.image_gradient(backend.array(wide)[3::2, 1:50:3, 1::2])
+    np.testing.assert_allclose(backend.numpy(sliced), expected, **near)
+    planar = backend.array(np.moveaxis(np.moveaxis(image, 2, 0).copy(), 0, 2))
+    np.testing.assert_allclose(backend.numpy(fastsoft.image_gradient(planar)), expected, **near)
+
+
+def test_work_is_enqueued_on_the_current_stream(rng, device_backend):
+    image = rng.random((400, 300, 3))
+    with device_backend.stream():
+        array = device_backend.array(image)
+        for _ in range(20):
+            array = array * 0.5 + 0.25  # still running when the operation is called
+        result = fastsoft.image_gradient(array) * 2.0**20
+    expected = fastsoft.image_gradient(image)
+    np.testing.assert_allclose(device_backend.numpy(result), expected, rtol=0, atol=tolerance(np.float64, 2.0**20))
+
+
+def test_backends_refuse_bad_input_with_the_same_words(backend):
+    with pytest.raises(TypeError, match="image must have dtype float32 or float64, got uint8"):
+        fastsoft.image_gradient(backend.array(np.zeros((4, 4, 3), dtype=np.uint8)))
+    with pytest.raises(ValueError, match=r"image must have shape \(H, W\) or \(H, W, C\), got \(4,\)"):
+        fastsoft.image_gradient(backend.array(np.zeros(4)))
+    with pytest.raises(ValueError, match="image must not be empty"):
+        fastsoft.image_gradient(backend.array(np.zeros((0, 4, 3))))
+    bad = np.zeros((200, 300, 3))
+    bad[199, 299, 2], bad[0, 0, 0], bad[7, 8, 1] = np.nan, np.inf, -np.inf
+    with pytest.raises(ValueError, match="image must be finite, got 3 values"):
+        fastsoft.image_gradient(backend.array(bad))
 
 
 def test_bad_input_is_refused():

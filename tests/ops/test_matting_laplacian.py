@@ -10,6 +10,7 @@ from scipy import sparse
 import fastsoft
 from tests.golden_matrix import golden_matrix
 from tests.reference import matting_laplacian as reference
+from tests.tolerances import parity
 
 # Tile borders lie at multiples of 32 rows and 124 columns; these sizes fall short of, meet and pass them.
 SHAPES = [(3, 3), (3, 4), (5, 3), (5, 7), (4, 40), (12, 9)]
@@ -153,6 +154,64 @@ def test_same_bits_for_any_number_of_threads(rng, threads, dtype):
     for data, stencil in results[1:]:
         np.testing.assert_array_equal(data, results[0][0])
         np.testing.assert_array_equal(stencil, results[0][1])
+
+
+# Tiles of the kernel are 8x32 pixels for radius 1, 8x16 above.
+@pytest.mark.parametrize("shape", [(3, 3), (5, 7), (8, 32), (19, 65)])
+@pytest.mark.parametrize("kind", ["laplacian", "affinity"])
+def test_backends_agree(rng, backend, dtype, shape, kind):
+    image = smooth_and_edgy(rng, *shape, dtype)
+    function = getattr(fastsoft, f"matting_{kind}")
+    exact = getattr(reference, f"matting_{kind}")(image, 1e-3) if shape[0] < 10 else None
+    near = {"rtol": 0, "atol": bound(image, 1e-3) + parity("matting_laplacian", dtype)}
+    expected = function(image, epsilon=1e-3)
+    csr = backend.csr(function(backend.array(image), epsilon=1e-3))
+    assert csr.dtype == dtype
+    np.testing.assert_array_equal(csr.indptr, expected.indptr)
+    np.testing.assert_array_equal(csr.indices, expected.indices)
+    np.testing.assert_allclose(csr.data, expected.data, **near)
+    stencil = function(backend.array(image), epsilon=1e-3, storage="stencil")
+    weights = backend.numpy(stencil.weights)
+    assert stencil.dtype == weights.dtype == dtype
+    assert abs(fastsoft.StencilMatrix(weights).tocsr() - csr).max() == 0
+    again = function(backend.array(image), epsilon=1e-3, storage="stencil").weights
+    np.testing.assert_array_equal(backend.numpy(again), weights)
+    if exact is not None:
+        np.testing.assert_allclose(csr.toarray(), exact, **near)
+
+
+@pytest.mark.parametrize(("radius", "shape"), [(2, (5, 6)), (2, (20, 37)), (3, (7, 8)), (3, (20, 37))])
+def test_backends_agree_on_larger_windows(rng, backend, dtype, radius, shape):
+    image = rng.random((*shape, 3)).astype(dtype)
+    expected = fastsoft.matting_laplacian(image, epsilon=1e-3, radius=radius)
+    csr = backend.csr(fastsoft.matting_laplacian(backend.array(image), epsilon=1e-3, radius=radius))
+    np.testing.assert_array_equal(csr.indptr, expected.indptr)
+    np.testing.assert_array_equal(csr.indices, expected.indices)
+    # Entries and the number of terms of the diagonal grow with the window.
+    atol = bound(image, 1e-3) + (2 * radius + 1) ** 2 * parity("matting_laplacian", dtype)
+    np.testing.assert_allclose(csr.data, expected.data, rtol=0, atol=atol)
+
+
+def test_backends_read_strided_and_offset_arrays(rng, backend, dtype):
+    wide = rng.random((47, 60, 6)).astype(dtype)
+    expected = fastsoft.matting_laplacian(wide[3::2, 1:50:3, 1::2], epsilon=1e-3)
+    csr = backend.csr(fastsoft.matting_laplacian(backend.array(wide)[3::2, 1:50:3, 1::2], epsilon=1e-3))
+    atol = bound(wide, 1e-3) + parity("matting_laplacian", dtype)
+    np.testing.assert_allclose(csr.data, expected.data, rtol=0, atol=atol)
+
+
+def test_backends_refuse_bad_input_with_the_same_words(rng, backend):
+    image = rng.random((6, 7, 3))
+    for bad, message in [
+        (image[:2], "at least 3x3 pixels, got 2x7"),
+        (image[..., :2], r"shape \(H, W, 3\), got \(6, 7, 2\)"),
+        (image + 1, r"must lie in \[0, 1\], got values in \[1\.\d+, 1\.\d+\]"),
+        (np.where(image > 0.5, np.nan, image), "must be finite"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            fastsoft.matting_laplacian(backend.array(bad))
+    with pytest.raises(TypeError, match="float32 or float64, got uint8"):
+        fastsoft.matting_laplacian(backend.array((image * 255).astype(np.uint8)))
 
 
 def test_bad_input_is_refused(rng):

@@ -75,9 +75,10 @@ def graph_laplacian(affinity: Any, *, normalized: bool = False) -> Any:
 
     laplacians: list[Any] = []
     if stencil is not None:
-        weights = np.empty_like(stencil.weights)
-        cpu.graph_laplacian_stencil(stencil.weights, scale, weights)
-        laplacians.append(StencilMatrix._from_native(weights))
+        affinities = stencil._host_weights()
+        weights = np.empty_like(affinities)
+        cpu.graph_laplacian_stencil(affinities, scale, weights)
+        laplacians.append(StencilMatrix._from_native(weights, weights))
     if matrix is not None:
         laplacians.append(_csr_laplacian(matrix, scale, dtype))
     return laplacians[0] if len(laplacians) == 1 else OperatorSum(laplacians)
@@ -89,10 +90,11 @@ def _added_stencils(stencils: list[StencilMatrix], dtype: Any) -> StencilMatrix 
     shapes = {stencil.grid_shape for stencil in stencils}
     if len(shapes) > 1:
         raise ValueError(f"affinity must have stencils of one grid shape, got {', '.join(map(str, sorted(shapes)))}")
-    weights = stencils[0].weights
+    weights = stencils[0]._host_weights()
     for stencil in stencils[1:]:
-        weights = weights + stencil.weights
-    return StencilMatrix._from_native(np.ascontiguousarray(weights, dtype=dtype))
+        weights = weights + stencil._host_weights()
+    weights = np.ascontiguousarray(weights, dtype=dtype)
+    return StencilMatrix._from_native(weights, weights)
 
 
 def _added_matrices(matrices: list[Any], dtype: Any) -> Any:

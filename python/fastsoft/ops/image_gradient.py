@@ -5,10 +5,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from fastsoft._checks import check_planes
-from fastsoft._native import cpu
+from fastsoft._dispatch import find_place, with_channels
 
 __all__ = ["image_gradient"]
 
@@ -21,18 +19,19 @@ def image_gradient(image: Any) -> Any:
 
     Parameters
     ----------
-    image : ndarray, shape (H, W) or (H, W, C), float32 or float64
-        Any finite values; pixels outside repeat the nearest edge pixel.
+    image : array, shape (H, W) or (H, W, C), float32 or float64
+        Of NumPy, torch or CuPy, on the CPU or a CUDA device. Any finite values; pixels outside repeat the nearest
+        edge pixel.
 
     Returns
     -------
-    ndarray, shape (H, W), dtype of `image`
+    array, shape (H, W), library, device and dtype of `image`
         Change per pixel step: a grey ramp that rises by 0.01 per column has magnitude 0.01.
 
     Raises
     ------
     TypeError
-        If `image` has another dtype.
+        If `image` has another dtype or cannot be read where it is.
     ValueError
         If `image` has another shape, is empty, or holds NaN or infinity.
 
@@ -42,6 +41,9 @@ def image_gradient(image: Any) -> Any:
 
     Time is linear in the number of values (52 multiply-adds each); the memory beyond input and output is a few
     rows per thread. The result has the same bits for any number of threads.
+
+    On a CUDA device the work is enqueued on the current stream of the array's library; checking for NaN and infinity
+    reads the image once more and waits for it. No memory beyond input and output.
 
     References
     ----------
@@ -58,7 +60,8 @@ def image_gradient(image: Any) -> Any:
     >>> float(fastsoft.image_gradient(ramp)[10, 10].round(4))
     0.01
     """
-    image = check_planes(image, "image")
-    out = np.empty(image.shape[:2], dtype=image.dtype)
-    cpu.image_gradient(image if image.ndim == 3 else image[:, :, None], out)
-    return out
+    place = find_place(image=image)
+    image = check_planes(image, "image", place=place)
+    out = place.empty(image.shape[:2], image.dtype)
+    place.native.image_gradient(with_channels(image), out)
+    return place.result(out)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastsoft._checks import check_choice, check_image, check_int, check_number
-from fastsoft._native import cpu
+from fastsoft._dispatch import find_place
 from fastsoft.operators import StencilMatrix
 
 __all__ = ["matting_affinity", "matting_laplacian"]
@@ -24,8 +24,9 @@ def matting_laplacian(image: Any, *, epsilon: float = 1e-7, radius: int = 1, sto
 
     Parameters
     ----------
-    image : ndarray, shape (H, W, 3), float32 or float64, range [0, 1]
-        RGB image, at least ``2 * radius + 1`` pixels wide and high. Any strides.
+    image : array, shape (H, W, 3), float32 or float64, range [0, 1]
+        RGB image, at least ``2 * radius + 1`` pixels wide and high. Any strides. Of NumPy, torch or CuPy, on the CPU or
+        a CUDA device.
     epsilon : float, default 1e-7
         Regularisation, above 0. As in [1]_ and PyMatting, ``epsilon / n`` is added to the diagonal of the covariance of
         each window of ``n`` pixels. The default is that of semantic soft segmentation [2]_.
@@ -36,14 +37,16 @@ def matting_laplacian(image: Any, *, epsilon: float = 1e-7, radius: int = 1, sto
 
     Returns
     -------
-    scipy.sparse.csr_array or StencilMatrix, shape (H * W, H * W), dtype of the image
-        Pixel ``(row, col)`` is number ``row * W + col``. CSR indices are sorted, and every pair of pixels that share a
-        window has an entry, also if it is 0.
+    sparse matrix or StencilMatrix, shape (H * W, H * W), dtype of the image
+        CSR is a ``scipy.sparse.csr_array`` for NumPy, a sparse CSR tensor for torch and a
+        ``cupyx.scipy.sparse.csr_matrix`` for CuPy; the weights of a stencil are an array of the image's library, on its
+        device. Pixel ``(row, col)`` is number ``row * W + col``. CSR indices are sorted, and every pair of pixels that
+        share a window has an entry, also if it is 0.
 
     Raises
     ------
     TypeError
-        If the image is not a floating-point array.
+        If the image is not a floating-point array, or cannot be read where it is.
     ValueError
         If the image has another shape, is too small, is not finite or not in [0, 1]; if an option is out of range.
 
@@ -53,6 +56,10 @@ def matting_laplacian(image: Any, *, epsilon: float = 1e-7, radius: int = 1, sto
     indices (which hold up to 85 megapixels). All arithmetic is done in float64 also for float32 images, since the
     window covariances have condition numbers up to about 1e7; only the results are rounded. The diagonal is the
     sum of the stored off-diagonal entries. Results do not depend on the number of threads.
+
+    On a CUDA device the work is enqueued on the current stream of the image's library; checking the image's values
+    reads it once more and waits for it. CSR storage needs 13 numbers per pixel of workspace for radius 1, 41 for 2 and
+    85 for 3.
 
     References
     ----------
@@ -84,8 +91,9 @@ def matting_affinity(image: Any, *, epsilon: float = 1e-7, radius: int = 1, stor
 
     Parameters
     ----------
-    image : ndarray, shape (H, W, 3), float32 or float64, range [0, 1]
-        RGB image, at least ``2 * radius + 1`` pixels wide and high. Any strides.
+    image : array, shape (H, W, 3), float32 or float64, range [0, 1]
+        RGB image, at least ``2 * radius + 1`` pixels wide and high. Any strides. Of NumPy, torch or CuPy, on the CPU or
+        a CUDA device.
     epsilon : float, default 1e-7
         Regularisation, above 0.
     radius : int, default 1
@@ -95,7 +103,7 @@ def matting_affinity(image: Any, *, epsilon: float = 1e-7, radius: int = 1, stor
 
     Returns
     -------
-    scipy.sparse.csr_array or StencilMatrix, shape (H * W, H * W), dtype of the image
+    sparse matrix or StencilMatrix, shape (H * W, H * W), dtype of the image
         As `matting_laplacian` returns it.
 
     Raises
@@ -129,25 +137,19 @@ def _matting_matrix(image: Any, epsilon: float, radius: int, storage: str, *, af
     if storage == "stencil" and radius != 1:
         raise ValueError(f"radius must be 1 for storage='stencil', got {radius}")
     epsilon = check_number(epsilon, "epsilon", low=0.0, exclusive=True)
-    image = check_image(image, min_size=2 * radius + 1)
+    place = find_place(image=image)
+    image = check_image(image, min_size=2 * radius + 1, place=place)
     height, width, _ = image.shape
 
     if storage == "stencil":
-        weights = np.empty((13, height, width), dtype=image.dtype)
-        cpu.matting_laplacian_stencil(image, affinity, epsilon, weights)
-        return StencilMatrix._from_native(weights)
-
-    from scipy import sparse
+        weights = place.empty((13, height, width), image.dtype)
+        place.native.matting_laplacian_stencil(image, affinity, epsilon, weights)
+        return StencilMatrix._from_native(weights, place.result(weights))
 
     n = height * width
-    n_entries = cpu.matting_n_entries(height, width, radius)
-    indptr = np.empty(n + 1, dtype=np.int64)
-    indices = np.empty(n_entries, dtype=np.int32)
-    data = np.empty(n_entries, dtype=image.dtype)
-    cpu.matting_laplacian_csr(image, affinity, epsilon, radius, indptr, indices, data)
-    if n_entries <= np.iinfo(np.int32).max:
-        # SciPy wants both index arrays in one type.
-        indptr = indptr.astype(np.int32)
-    matrix = sparse.csr_array((data, indices, indptr), shape=(n, n))
-    matrix.has_canonical_format = True
-    return matrix
+    n_entries = place.native.matting_n_entries(height, width, radius)
+    indptr = place.empty((n + 1,), np.int64)
+    indices = place.empty((n_entries,), np.int32)
+    data = place.empty((n_entries,), image.dtype)
+    place.native.matting_laplacian_csr(image, affinity, epsilon, radius, indptr, indices, data)
+    return place.csr(data, indices, indptr, (n, n))
