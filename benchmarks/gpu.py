@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: MIT
+"""Times of the operations on a CUDA device, beside what a copy of the same bytes takes.
+
+    python -m benchmarks.gpu [--output FILE]
+
+Arrays are torch's and stay on the device. Each time is the median of several runs by CUDA events, with quartiles; the
+second-level cache is overwritten before each. `kernels` is the native call alone, `call` the public function with its
+checks, which read the image once more. Least bytes: inputs read once and outputs written once. The share is that of the
+bandwidth of a copy on the same device, which is measured first.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import fastsoft
+from benchmarks.timing import Band
+from fastsoft._dispatch import find_place
+
+SIZES = ((480, 640), (1080, 1920), (2160, 3840))
+DTYPES = ("float32", "float64")
+ROUNDS = 15
+FLUSH_BYTES = 512 * 2**20
+
+
+def milliseconds(torch: Any, run: Callable[[], Any]) -> Band:
+    """Time calls one by one on an idle device with a cold cache."""
+    flush = torch.empty(FLUSH_BYTES // 4, dtype=torch.float32, device="cuda")
+    run()
+    samples = []
+    for _ in range(ROUNDS):
+        flush.fill_(1.0)
+        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        torch.cuda.synchronize()
+        begin.record()
+        run()
+        end.record()
+        torch.cuda.synchronize()
+        samples.append(begin.elapsed_time(end))
+    return Band.of(samples)
+
+
+def copy_bandwidth(torch: Any) -> float:
+    """Return bytes per second, read and written, of a copy of 1 GiB."""
+    source = torch.ones(2**28, dtype=torch.float32, device="cuda")
+    target = torch.empty_like(source)
+    return 2 * source.nbytes / (milliseconds(torch, lambda: target.copy_(source)).median * 1e-3)
+
+
+def operations(image: Any) -> dict[str, tuple[int, Callable[[], Any], Callable[[], Any]]]:
+    """Return name -> (numbers per pixel at least, native call, public call)."""
+    place = find_place(image=image)
+    array = place.read(image, "image")
+    height, width, _ = image.shape
+    plane = place.empty((height, width), array.dtype)
+    planes = place.empty((height, width, 3), array.dtype)
+    weights = place.empty((13, height, width), array.dtype)
+    native = place.native
+    return {
+        "image_gradient": (
+            4,
+            lambda: native.image_gradient(array, plane),
+            lambda: fastsoft.image_gradient(image),
+        ),
+        "guided_filter, 3 channels, radius 10": (
+            9,
+            lambda: native.guided_filter(array, array, planes, 10, 1e-2, math.inf, None),
+            lambda: fastsoft.guided_filter(image, image, radius=10, epsilon=1e-2),
+        ),
+        "matting_laplacian, stencil": (
+            16,
+            lambda: native.matting_laplacian_stencil(array, False, 1e-7, weights),
+            lambda: fastsoft.matting_laplacian(image, storage="stencil"),
+        ),
+    }
+
+
+def table(torch: Any) -> str:
+    """Measure everything and return it as Markdown."""
+    bandwidth = copy_bandwidth(torch)
+    lines = [
+        f"`python -m benchmarks.gpu` on {torch.cuda.get_device_name()}: a copy moves {bandwidth / 1e9:.0f} GB/s.",
+        "",
+        "| operation | size | dtype | kernels, ms | GB/s by least bytes | share of copy | call, ms |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for height, width in SIZES:
+        for dtype in DTYPES:
+            image = torch.rand(height, width, 3, dtype=getattr(torch, dtype), device="cuda")
+            for name, (numbers, kernels, call) in operations(image).items():
+                native, public = milliseconds(torch, kernels), milliseconds(torch, call)
+                rate = numbers * height * width * image.element_size() / (native.median * 1e-3)
+                lines.append(
+                    f"| {name} | {width}x{height} | {dtype} | {native:.3f} | {rate / 1e9:.0f} | {rate / bandwidth:.0%} "
+                    f"| {public:.3f} |"
+                )
+    return "\n".join(lines) + "\n"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--output", type=Path, help="file to write the table to, too")
+    arguments = parser.parse_args()
+    import torch
+
+    if not torch.cuda.is_available():
+        print("benchmarks.gpu: torch sees no CUDA device", file=sys.stderr)
+        return 1
+    text = table(torch)
+    print(text)
+    if arguments.output is not None:
+        arguments.output.write_text(text, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
