@@ -42,8 +42,10 @@ build() {
         --target "$site" . -Cbuild-dir="$folder/cmake" -Ccmake.define.FASTSOFT_CUDA=ON \
         -Ccmake.define.FASTSOFT_ISA=native -Ccmake.define.FASTSOFT_WERROR=ON -Ccmake.define.FASTSOFT_BUILD_TESTS=ON \
         -Ccmake.define.CMAKE_CUDA_ARCHITECTURES="${CUDA_ARCHITECTURES:-native}" &&
-        "$python" -c "from fastsoft import _native; print(_native.cuda().__file__)"
+        "$python" -c "from fastsoft import _native; print(_native._cuda_module().__file__)"
 }
+
+device() { "$python" -c "from fastsoft import _native; print(_native.cuda().installation()['devices'])"; }
 
 info() { "$python" -m fastsoft.cli info; }
 
@@ -77,6 +79,9 @@ step build build
 if [ "$status" -eq 0 ]; then
     step info info
     step host_tests host_tests
+    step device device
+fi
+if [ "$status" -eq 0 ]; then
     step device_tests device_tests
     step memcheck check memcheck
     step racecheck check racecheck
