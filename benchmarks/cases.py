@@ -645,6 +645,7 @@ ONE_DTYPE = {"distance_transform": "float64", "unmix_alphas": "float32"}
 LARGEST = {
     "guided_filter, 128 channels": ("1920x1080", "features of networks are made on smaller pictures"),
     "principal_components": ("1920x1080", "features of networks are made on smaller pictures"),
+    "pcg": ("1920x1080", "minutes per run of the peers"),
     "sparsify_segments": ("640x480", "half a minute per run in NumPy"),
     "relax_segments": ("1920x1080", "minutes per run"),
     "smallest_eigenvectors": ("1920x1080", "segmentation computes eigenvectors on at most 2.1 megapixels"),
