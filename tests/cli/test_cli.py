@@ -346,7 +346,7 @@ def test_info(capsys):
     out = capsys.readouterr().out
     assert f"fastsoft: {fastsoft.__version__}\n" in out
     assert f"threads: {fastsoft.num_threads()}\n" in out
-    for name in ("device", "instruction set", "numpy", "scipy", "pillow"):
+    for name in ("device", "instruction set", "compiler", "numpy", "scipy", "pillow"):
         assert re.search(rf"^{name}: \S+$", out, re.M)
 
 
