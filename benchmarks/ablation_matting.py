@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 
 import fastsoft
-from benchmarks.peers import RESULTS, head_of_results, write_results
 from benchmarks.quality_matting import COLUMNS, TRIMAPS, measure, network
 from benchmarks.quality_semantic import spread_text
+from benchmarks.report import RESULTS, head_of_results, write_results
 
 # Name of an arm: what it says in the table, and the settings that it changes.
 ARMS: dict[str, tuple[str, dict[str, Any]]] = {

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 import fastsoft
-from benchmarks.peers import RESULTS, head_of_results, write_results
+from benchmarks.report import RESULTS, head_of_results, write_results
 from benchmarks.stability import difference
 from fastsoft.semantic import compute_features
 from fastsoft.semantic.pipeline import TOLERANCE

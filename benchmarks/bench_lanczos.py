@@ -25,5 +25,6 @@ def test_smallest_eigenvectors(benchmark, photo, dtype):
 
 def test_scipy_arpack(benchmark, photo):
     benchmark.group = f"smallest_eigenvectors {photo.shape[1]}x{photo.shape[0]}"
-    [peer] = cases.smallest_eigenvectors(photo).peers.values()
+    peers = cases.smallest_eigenvectors(photo).peers
+    peer = next(run for name, run in peers.items() if name.startswith("ARPACK"))
     benchmark.pedantic(peer, rounds=1)

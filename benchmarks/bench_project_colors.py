@@ -43,16 +43,20 @@ def in_numpy(alphas, colors, image):
     return out
 
 
+def problem(image):
+    """Alphas, slightly wrong colours and the photograph."""
+    rng = np.random.default_rng(0)
+    height, width, _ = image.shape
+    alphas = rng.dirichlet(np.full(N_LAYERS, 0.2), (height, width)).astype(image.dtype)
+    alphas = np.ascontiguousarray(alphas.transpose(2, 0, 1)).transpose(1, 2, 0)
+    noise = rng.normal(0, 0.05, (N_LAYERS, 3, height, width)).astype(image.dtype)
+    return alphas, np.clip(noise.transpose(2, 3, 0, 1) + image[:, :, None], 0, 1), image
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("function", [fastsoft.project_colors, in_numpy], ids=["fastsoft", "numpy"])
 def test_project_colors(benchmark, photo, dtype, function):
-    rng = np.random.default_rng(0)
-    image = photo.astype(dtype)
-    height, width, _ = image.shape
-    alphas = rng.dirichlet(np.full(N_LAYERS, 0.2), (height, width)).astype(dtype)
-    alphas = np.ascontiguousarray(alphas.transpose(2, 0, 1)).transpose(1, 2, 0)
-    noise = rng.normal(0, 0.05, (N_LAYERS, 3, height, width)).astype(dtype)
-    colors = np.clip(noise.transpose(2, 3, 0, 1) + image[:, :, None], 0, 1)
-    benchmark.group = f"project_colors {width}x{height} {dtype}"
+    alphas, colors, image = problem(photo.astype(dtype))
+    benchmark.group = f"project_colors {image.shape[1]}x{image.shape[0]} {dtype}"
     result = benchmark.pedantic(function, args=(alphas, colors, image), rounds=9, warmup_rounds=1)
     np.testing.assert_allclose((alphas[:, :, :, None] * result).sum(axis=2), image, rtol=0, atol=1e-5)

@@ -37,7 +37,7 @@ def problem(photo, dtype="float64"):
 
 def numpy_iterations(vectors, values, labels, n_iterations):
     """The authors' iteration; see tests/reference/sparsify.py for the derivation of the small system."""
-    alpha = np.eye(labels.max() + 1)[labels.ravel()]
+    alpha = np.eye(labels.max() + 1, dtype=vectors.dtype)[labels.ravel()]
     k = vectors.shape[1]
     constant = vectors.sum(axis=0)
     for _ in range(n_iterations):

@@ -22,7 +22,7 @@ import numpy as np
 
 import fastsoft
 from benchmarks.images import SIZES, synthetic_photo
-from benchmarks.peers import RESULTS, head_of_results, run_worker, write_results
+from benchmarks.report import RESULTS, head_of_results, run_worker, write_results
 from benchmarks.timing import Band, compare, measure
 from fastsoft.color import color_palette
 

@@ -1,145 +1,131 @@
 # SPDX-License-Identifier: MIT
-"""Operations against other libraries, in turns in one process; prints a Markdown table.
+"""Every operation against other libraries, in turns; writes a table and, with `benchmarks.plots`, docs/peers.md.
 
-Usage: python -m benchmarks.peers [--sizes 640x480 ...] [--only slic ...] [--image FILE] [--output FILE]
+Usage: python -m benchmarks.peers [--only slic ...] [--sizes 640x480 ...] [--dtypes float32 ...] [--threads 1 2]
+
+Each operation is measured at each size in a process of its own. What `--only` and `--sizes` leave out stays in
+benchmarks/results/peers.json as it was measured before.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 import json
 import platform
-import shlex
+import resource
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import fastsoft
-from benchmarks.cases import CASES, use_all_threads
+from benchmarks import plots
+from benchmarks.cases import CASES, LARGEST, ONE_DTYPE, Case, use_threads
 from benchmarks.images import SIZES, load_photo, synthetic_photo
-from benchmarks.timing import compare
+from benchmarks.report import RESULTS, command_line, commit, processor, run_worker, versions
+from benchmarks.roofline import copy_bandwidth
+from benchmarks.timing import compare, measure
 from fastsoft._files import atomic_file
 
-RESULTS = Path(__file__).resolve().parent / "results"
-PEER_PACKAGES = (
-    "numpy",
-    "scipy",
-    "pymatting",
-    "numba",
-    "scikit-image",
-    "opencv-contrib-python-headless",
-    "scikit-sparse",
-)
+DTYPES = ("float32", "float64")
+# A picture on which everything is run once before, for compilers at run time.
+TINY = (96, 128)
+# A peer may have this share of the machine's memory; what wants more says so instead of ending the machine.
+MEMORY_SHARE = 0.85
 
 
-def processor() -> str:
-    """Return the name of the processor."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
+def work(options: argparse.Namespace) -> None:
+    """Measure one operation at one size, in each type and with each number of threads; print what was found as JSON."""
+    name, size = options.worker.split("|")
+    total = int(Path("/proc/meminfo").read_text(encoding="utf-8").split()[1]) * 1024
+    resource.setrlimit(resource.RLIMIT_DATA, (int(MEMORY_SHARE * total), resource.RLIM_INFINITY))
+    picture = load_photo(options.image) if options.image else synthetic_photo(*SIZES[size])
+    found = {}
+    for dtype in [ONE_DTYPE[name]] if name in ONE_DTYPE else options.dtypes:
+        tiny = CASES[name](synthetic_photo(*TINY).astype(dtype))
+        case = CASES[name](picture.astype(dtype))
+        for threads in options.threads:
+            use_threads(threads)
+            found[f"{dtype}|{threads}"] = {
+                "n_pixels": picture.shape[0] * picture.shape[1],
+                **measure_case(case, tiny, options.rounds, options.budget),
+            }
+    print(json.dumps(found))
 
 
-def versions() -> str:
-    """Return the versions of everything that takes part."""
-    found = []
-    for package in PEER_PACKAGES:
-        try:
-            found.append(f"{package} {importlib.metadata.version(package)}")
-        except importlib.metadata.PackageNotFoundError:
-            found.append(f"{package} not installed")
-    return ", ".join(found)
-
-
-def commit() -> str:
-    """Return the commit that is checked out, marked if files differ from it."""
-    command = ["git", "describe", "--always", "--dirty"]
-    result = subprocess.run(command, cwd=RESULTS.parent, capture_output=True, text=True, check=False)
-    return result.stdout.strip() or "unknown"
-
-
-def command_line(module: str, arguments: list[str] | None) -> str:
-    """Return the command that runs, for others to repeat."""
-    given = sys.argv[1:] if arguments is None else arguments
-    # Where files lie on this machine is of no interest to others.
-    return shlex.join(["python", "-m", module, *(Path(a).name if "/" in a else a for a in given)])
-
-
-def head_of_results(title: str, module: str, arguments: list[str] | None) -> list[str]:
-    """Return the beginning of a page of results: the command, the commit, the machine and the versions."""
-    command = command_line(module, arguments)
-    machine = f"{processor()}, {fastsoft.num_threads()} threads, {platform.system()}"
-    python = f"Python {platform.python_version()}"
-    return [f"# {title}", "", f"`{command}`, commit {commit()}", "", f"{machine}, {python}, {versions()}", ""]
-
-
-def write_results(path: Path, lines: list[str]) -> None:
-    """Write a page of results."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_file(path) as file:
-        file.write(("\n".join(lines) + "\n").encode())
-
-
-def run_worker(module: str, arguments: list[str] | None, worker: str) -> Any:
-    """Run a benchmark in a process of its own with its arguments and ``--worker``; return what it prints last, JSON."""
-    given = sys.argv[1:] if arguments is None else arguments
-    command = [sys.executable, "-m", module, *given, "--worker", worker]
-    output = subprocess.run(command, cwd=RESULTS.parents[1], check=True, stdout=subprocess.PIPE, text=True).stdout
-    return json.loads(output.splitlines()[-1])
-
-
-def rows(name: str, size: str, image: Any, rounds: int) -> list[str]:
-    """Measure one operation on one picture and return the lines of the table."""
-    case = CASES[name](image)
-    lines = []
+def measure_case(case: Case, tiny: Case, rounds: int, budget: float) -> dict[str, Any]:
+    """Measure one operation against each of its peers."""
+    found: dict[str, Any] = {"n_bytes": case.n_bytes, "peers": {}}
+    missing = list(case.missing)
+    tiny.ours()
     for peer, run in case.peers.items():
-        result = compare(case.ours, run, rounds=1 if case.slow else rounds, warmup=0 if case.slow else 1)
-        lines.append(
-            f"| {name} | {size} | {peer} | {1e3 * result.ours.median:.1f} | {1e3 * result.peer.median:.1f} "
-            f"| {result.ratio:.1f} | {result.rounds} |"
-        )
-        print(lines[-1], flush=True)
-    for reason in case.missing:
-        lines.append(f"| {name} | {size} | *{reason}* | | | | |")
-        print(lines[-1], flush=True)
-    return lines
+        try:
+            tiny.peers[peer]()
+            pair = compare(case.ours, run, rounds=rounds, warmup=0, budget=budget)
+        except MemoryError:
+            missing.append(f"{peer}: does not fit into {100 * MEMORY_SHARE:.0f} % of the machine's memory")
+            continue
+        found["peers"][peer] = {
+            "ours": list(pair.ours),
+            "peer": list(pair.peer),
+            "ratio": list(pair.ratio),
+            "rounds": pair.rounds,
+        }
+    if not found["peers"]:
+        found["ours"] = list(measure(case.ours, rounds=3, warmup=0))
+    return {**found, "missing": missing}
+
+
+def describe(arguments: list[str] | None, bandwidth: dict[str, float]) -> dict[str, Any]:
+    """Return the machine, the versions and the command."""
+    return {
+        "command": command_line("benchmarks.peers", arguments),
+        "machine": f"{processor()}, {platform.system()}, Python {platform.python_version()}",
+        "versions": versions(),
+        "bandwidth": bandwidth,
+    }
 
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--sizes", nargs="+", choices=SIZES, default=["640x480", "1920x1080"])
+    parser.add_argument("--sizes", nargs="+", choices=SIZES, default=list(SIZES))
+    parser.add_argument("--dtypes", nargs="+", choices=DTYPES, default=list(DTYPES))
+    parser.add_argument("--threads", nargs="+", type=int, default=sorted({1, fastsoft.num_threads()}))
     parser.add_argument("--only", nargs="+", choices=CASES, default=list(CASES), help="operations to measure")
-    parser.add_argument("--image", help="a photograph to use instead of generated pictures")
-    parser.add_argument("--rounds", type=int, default=9, help="pairs of runs per row (1 for runs of many seconds)")
-    parser.add_argument("--output", type=Path, default=RESULTS / "peers.md")
+    parser.add_argument("--image", help="a photograph to use instead of generated pictures; stands for every size")
+    parser.add_argument("--rounds", type=int, default=5, help="pairs of runs per row at most")
+    parser.add_argument("--budget", type=float, default=3.0, help="seconds after which no further pair is begun")
+    parser.add_argument("--output", type=Path, default=RESULTS / "peers.json")
+    parser.add_argument("--worker", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
-    use_all_threads()
+    if options.worker:
+        work(options)
+        return 0
 
-    head = [
-        *head_of_results("fastsoft against other libraries", "benchmarks.peers", arguments),
-        "Milliseconds are medians of runs in turns; the ratio is peer / fastsoft within a pair of runs, its median and "
-        "quartiles. More is faster.",
-        "",
-        "| operation | size | peer | fastsoft ms | peer ms | ratio | pairs |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
-    ]
-    print("\n".join(head), flush=True)
-    if options.image:
-        image = load_photo(options.image)
-        pictures = {f"{image.shape[1]}x{image.shape[0]}": image}
-    else:
-        pictures = {size: synthetic_photo(*SIZES[size]) for size in options.sizes}
-    lines = [
-        line
-        for name in options.only
-        for size, image in pictures.items()
-        for line in rows(name, size, image, options.rounds)
-    ]
-    write_results(options.output, [*head, *lines])
+    results: dict[str, Any] = {"rows": {}}
+    if options.output.exists():
+        results = json.loads(options.output.read_text(encoding="utf-8"))
+    bandwidth = {str(threads): copy_bandwidth(threads) for threads in options.threads}
+    head = describe(arguments, {**results.get("bandwidth", {}), **bandwidth})
+    for name in options.only:
+        largest = LARGEST.get(name, (list(SIZES)[-1],))[0]
+        for size in options.sizes:
+            if list(SIZES).index(size) > list(SIZES).index(largest):
+                continue
+            try:
+                found = run_worker("benchmarks.peers", arguments, f"{name}|{size}")
+            except subprocess.CalledProcessError as error:
+                print(f"{name}, {size}: ended with status {error.returncode}", file=sys.stderr)
+                continue
+            for key, row in found.items():
+                results["rows"][f"{name}|{size}|{key}"] = {**row, "commit": commit()}
+                ratios = ", ".join(f"{peer} {pair['ratio'][0]:.1f}" for peer, pair in row["peers"].items())
+                print(f"{name}, {size}, {key.replace('|', ', ')} threads: {ratios or 'no peer'}", flush=True)
+            results = {**head, "rows": results["rows"]}
+            # Whenever there is something new: a long run that is ended early has lost nothing.
+            with atomic_file(options.output) as file:
+                file.write((json.dumps(results, indent=1) + "\n").encode())
+    plots.write_page(results, options.output.with_suffix(".md"))
     return 0
 
 

@@ -38,8 +38,8 @@ from typing import Any
 import numpy as np
 
 import fastsoft
-from benchmarks.peers import RESULTS, command_line, commit, write_results
 from benchmarks.quality_semantic import clock, fingerprint, spread_text
+from benchmarks.report import RESULTS, command_line, commit, write_results
 from fastsoft._files import atomic_file
 from fastsoft.color import color_palette, convert_published_weights, load_model
 from fastsoft.color.models import default_model

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 import fastsoft
-from benchmarks.peers import RESULTS, head_of_results, write_results
+from benchmarks.report import RESULTS, head_of_results, write_results
 
 METHODS = {
     "colours of the photograph": None,

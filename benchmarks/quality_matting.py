@@ -28,8 +28,8 @@ from typing import Any
 import numpy as np
 
 import fastsoft
-from benchmarks.peers import RESULTS, command_line, commit, write_results
 from benchmarks.quality_semantic import fingerprint, spread_text
+from benchmarks.report import RESULTS, command_line, commit, write_results
 from fastsoft._files import atomic_file
 
 TRIMAPS = {"narrow": "trimap", "wide": "trimap_large"}

@@ -39,7 +39,7 @@ from typing import Any
 import numpy as np
 
 import fastsoft
-from benchmarks.peers import RESULTS, command_line, commit, write_results
+from benchmarks.report import RESULTS, command_line, commit, write_results
 from fastsoft._files import atomic_file
 from fastsoft.semantic import compute_features
 from fastsoft.semantic.regions import read_labels

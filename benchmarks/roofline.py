@@ -23,7 +23,7 @@ import numpy as np
 
 import fastsoft
 from benchmarks.images import SIZES, synthetic_photo
-from benchmarks.peers import RESULTS, head_of_results, write_results
+from benchmarks.report import RESULTS, head_of_results, write_results
 
 COPY_BYTES = 2**28
 MATRIX = 2048

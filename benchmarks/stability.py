@@ -19,7 +19,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 import fastsoft
-from benchmarks.peers import RESULTS, head_of_results, write_results
+from benchmarks.report import RESULTS, head_of_results, write_results
 
 PATTERNS = ("*.png", "*.jpg")
 

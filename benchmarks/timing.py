@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +32,9 @@ class Band:
     def of(cls, samples: list[float]) -> Band:
         low, median, high = np.percentile(samples, [25, 50, 75])
         return cls(float(median), float(low), float(high))
+
+    def __iter__(self) -> Iterator[float]:
+        return iter((self.median, self.low, self.high))
 
     def __format__(self, spec: str) -> str:
         return f"{self.median:{spec}} ({self.low:{spec}}..{self.high:{spec}})"

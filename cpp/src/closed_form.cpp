@@ -177,21 +177,6 @@ private:
     std::vector<std::ptrdiff_t> tile_begin_;
 };
 
-// A factorisation that is repeated with a shift reports its progress again.
-class RisingMonitor final : public Monitor {
-public:
-    explicit RisingMonitor(Monitor& whole) : whole_(whole) {}
-
-    void report(double fraction) override {
-        highest_ = std::max(highest_, fraction);
-        whole_.report(highest_);
-    }
-
-private:
-    Monitor& whole_;
-    double highest_ = 0.0;
-};
-
 // z = M r.
 using Precondition = std::function<void(const double* r, double* z)>;
 

@@ -15,18 +15,6 @@ namespace {
 
 using detail::SmallMatrix;
 
-// Reports a part of a longer operation.
-class PartMonitor final : public Monitor {
-public:
-    PartMonitor(Monitor& whole, double begin, double end) : whole_(whole), begin_(begin), end_(end) {}
-    void report(double fraction) override { whole_.report(begin_ + (end_ - begin_) * fraction); }
-
-private:
-    Monitor& whole_;
-    double begin_;
-    double end_;
-};
-
 // Rayleigh-Ritz on the span of the first k rows with A itself: removes what rounding in the factorisation left,
 // restores orthonormality, and gives eigenvalues to second order in the error of the vectors.
 template <class T>
@@ -76,7 +64,8 @@ void fix_signs(T* v, std::ptrdiff_t k, std::ptrdiff_t n) {
 
 template <class T>
 LanczosInfo smallest_eigenvectors(const SymmetricOperator<T>& matrix, const LanczosParams& params, T* basis,
-                                  double* values, double* residuals, Monitor& monitor) {
+                                  double* values, double* residuals, Monitor& user_monitor) {
+    RisingMonitor monitor(user_monitor);
     const std::ptrdiff_t n = matrix.n;
     const std::ptrdiff_t k = params.n_eigenvectors;
     const std::ptrdiff_t block = params.block_size;
@@ -97,14 +86,14 @@ LanczosInfo smallest_eigenvectors(const SymmetricOperator<T>& matrix, const Lanc
             product(in, out, count);
             info.product_seconds += seconds_since(start);
         };
-        PartMonitor part(monitor, begin, 0.95);
+        SubMonitor part(monitor, begin, 0.95);
         detail::BlockLanczos<T, TallCpu<T>, decltype(apply)> loop(basis, n, k, block, params.n_basis, params.seed,
                                                                   target, apply);
         info.solver = loop.run(params.tolerance, params.max_restarts, part);
     };
     if (params.method == EigenMethod::kShiftInvert) {
         const auto start = Clock::now();
-        PartMonitor part(monitor, 0.0, 0.3);
+        SubMonitor part(monitor, 0.0, 0.3);
         auto tree = detail::nested_dissection(matrix, params.n_grid_rows, params.n_grid_cols);
         auto shift = static_cast<T>(params.shift);
         auto factor = std::make_unique<detail::SparseFactor<T>>(matrix, shift, tree, part);
@@ -150,7 +139,9 @@ LanczosInfo smallest_eigenvectors(const SymmetricOperator<T>& matrix, const Lanc
     }
     info.solver.residual = worst / params.lambda_max;
     info.solver.converged = info.solver.converged && info.solver.residual <= params.tolerance;
-    monitor.report(1.0);
+    if (info.solver.converged) {
+        monitor.report(1.0);
+    }
     return info;
 }
 

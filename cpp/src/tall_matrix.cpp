@@ -4,6 +4,7 @@
 #include <Eigen/Dense>
 #include <algorithm>
 #include <cmath>
+#include <memory>
 #include <numbers>
 #include <vector>
 
@@ -38,18 +39,23 @@ Chunk<T> columns(T* data, std::ptrdiff_t rows, std::ptrdiff_t n, std::ptrdiff_t 
     return Chunk<T>(data + begin, rows, end - begin, Eigen::OuterStride<>(n));
 }
 
-// Sum over tasks of visit(begin, end, accumulator), an (rows, cols) matrix each, added in task order.
+// Calls visit(first, last) for [begin, end) in pieces of `chunk`, the last of which may be shorter.
 template <class Visit>
-void sum_over_columns(std::ptrdiff_t n, std::ptrdiff_t rows, std::ptrdiff_t cols, std::ptrdiff_t chunk, double* out,
-                      Visit&& visit) {
+void for_each_chunk(std::ptrdiff_t begin, std::ptrdiff_t end, std::ptrdiff_t chunk, Visit&& visit) {
+    for (std::ptrdiff_t first = begin; first < end; first += chunk) {
+        visit(first, std::min(end, first + chunk));
+    }
+}
+
+// Sum over tasks of what visit(begin, end, sum) adds to the (rows, cols) matrix of its task, in task order.
+template <class Visit>
+void sum_over_columns(std::ptrdiff_t n, std::ptrdiff_t rows, std::ptrdiff_t cols, double* out, Visit&& visit) {
     const std::ptrdiff_t n_tasks = (n + kTask - 1) / kTask;
     std::vector<RowMatrix<double>> partial(static_cast<std::size_t>(n_tasks));
     parallel_for(n, kTask, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
         RowMatrix<double>& sum = partial[static_cast<std::size_t>(begin / kTask)];
         sum.setZero(rows, cols);
-        for (std::ptrdiff_t first = begin; first < end; first += chunk) {
-            visit(first, std::min(end, first + chunk), sum);
-        }
+        visit(begin, end, sum.data());
     });
     Eigen::Map<RowMatrix<double>> total(out, rows, cols);
     total.setZero();
@@ -82,16 +88,21 @@ std::uint64_t mix(std::uint64_t z) {
 
 template <class T>
 void TallCpu<T>::project(const T* v, std::ptrdiff_t m, const T* w, std::ptrdiff_t b, std::ptrdiff_t n, double* c) {
-    sum_over_columns(n, m, b, kDotChunk, c, [&](std::ptrdiff_t begin, std::ptrdiff_t end, RowMatrix<double>& sum) {
-        detail::add_all_dots(v + begin, n, m, w + begin, n, b, end - begin, sum.data());
+    sum_over_columns(n, m, b, c, [&](std::ptrdiff_t begin, std::ptrdiff_t end, double* sum) {
+        for_each_chunk(begin, end, kDotChunk, [&](std::ptrdiff_t first, std::ptrdiff_t last) {
+            detail::add_all_dots(v + first, n, m, w + first, n, b, last - first, sum);
+        });
     });
 }
 
 template <class T>
 void TallCpu<T>::gram(const T* w, std::ptrdiff_t b, std::ptrdiff_t n, double* g) {
-    sum_over_columns(n, b, b, kChunk, g, [&](std::ptrdiff_t begin, std::ptrdiff_t end, RowMatrix<double>& sum) {
-        const RowMatrix<double> rows = columns(w, b, n, begin, end).template cast<double>();
-        sum.noalias() += rows * rows.transpose();
+    sum_over_columns(n, b, b, g, [&](std::ptrdiff_t begin, std::ptrdiff_t end, double* sum) {
+        Eigen::Map<RowMatrix<double>> products(sum, b, b);
+        for_each_chunk(begin, end, kChunk, [&](std::ptrdiff_t first, std::ptrdiff_t last) {
+            const RowMatrix<double> rows = columns(w, b, n, first, last).template cast<double>();
+            products.noalias() += rows * rows.transpose();
+        });
     });
 }
 
@@ -100,15 +111,26 @@ void TallCpu<T>::project_out(const T* v, std::ptrdiff_t m, T* w, std::ptrdiff_t 
                              double* next) {
     std::vector<T> factors(static_cast<std::size_t>(m * b));
     std::transform(c, c + m * b, factors.begin(), [](double value) { return static_cast<T>(value); });
-    std::vector<double> unused(next == nullptr ? static_cast<std::size_t>(m * b) : 0);
-    double* const sums = next == nullptr ? unused.data() : next;
-    sum_over_columns(n, m, b, kChunk, sums, [&](std::ptrdiff_t begin, std::ptrdiff_t end, RowMatrix<double>& sum) {
-        std::vector<T> packed(static_cast<std::size_t>(m * kPitch));
-        pack_columns(v, m, n, begin, end, packed.data());
-        detail::subtract_all_combinations(w + begin, n, b, packed.data(), kPitch, m, end - begin, factors.data());
-        if (next != nullptr) {
-            detail::add_all_dots(packed.data(), kPitch, m, w + begin, n, b, end - begin, sum.data());
-        }
+    // One for all chunks of a task: as large as it is, the allocator would map and clear new pages each time.
+    const auto allocate = [&] { return std::make_unique_for_overwrite<T[]>(static_cast<std::size_t>(m * kPitch)); };
+    const auto subtract = [&](std::ptrdiff_t begin, std::ptrdiff_t end, T* packed) {
+        pack_columns(v, m, n, begin, end, packed);
+        detail::subtract_all_combinations(w + begin, n, b, packed, kPitch, m, end - begin, factors.data());
+    };
+    if (next == nullptr) {
+        parallel_for(n, kTask, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
+            const auto packed = allocate();
+            for_each_chunk(begin, end, kChunk,
+                           [&](std::ptrdiff_t first, std::ptrdiff_t last) { subtract(first, last, packed.get()); });
+        });
+        return;
+    }
+    sum_over_columns(n, m, b, next, [&](std::ptrdiff_t begin, std::ptrdiff_t end, double* sum) {
+        const auto packed = allocate();
+        for_each_chunk(begin, end, kChunk, [&](std::ptrdiff_t first, std::ptrdiff_t last) {
+            subtract(first, last, packed.get());
+            detail::add_all_dots(packed.get(), kPitch, m, w + first, n, b, last - first, sum);
+        });
     });
 }
 

@@ -12,6 +12,8 @@ PYBIND11_MODULE(FASTSOFT_MODULE_NAME, module) {
     module.doc() = "Native operations of fastsoft on the CPU. Private: call them through the package.";
     module.attr("__version__") = FASTSOFT_VERSION;
     module.attr("isa_level") = FASTSOFT_ISA_LEVEL;
+    module.attr("compiler") = FASTSOFT_COMPILER;
+    module.attr("build_type") = FASTSOFT_BUILD_TYPE;
 
     // pybind11 maps std::invalid_argument to ValueError and std::bad_alloc to MemoryError by itself.
     py::register_local_exception_translator([](std::exception_ptr pointer) {

@@ -8,7 +8,7 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['affinity_degrees', 'blur_fusion', 'closed_form', 'closed_form_foreground', 'color_affinity', 'combine_eigenvectors', 'connectivity_error', 'distance_transform', 'estimate_lambda_max', 'gradient_error', 'graph_laplacian_csr', 'graph_laplacian_n_entries', 'graph_laplacian_stencil', 'guided_filter', 'image_gradient', 'isa_level', 'kmeans', 'matting_laplacian_csr', 'matting_laplacian_stencil', 'matting_n_entries', 'multilevel_foreground', 'num_threads', 'operator_apply', 'operator_diagonal', 'pcg', 'principal_components', 'project_colors', 'refine_foreground', 'region_means', 'relax_segments', 'semantic_affinity', 'set_num_threads', 'slic', 'smallest_eigenvectors', 'sparsify_segments', 'split_kmeans', 'superpixel_graph', 'unmix_alphas', 'unmix_colors']
+__all__: list[str] = ['affinity_degrees', 'blur_fusion', 'build_type', 'closed_form', 'closed_form_foreground', 'color_affinity', 'combine_eigenvectors', 'compiler', 'connectivity_error', 'distance_transform', 'estimate_lambda_max', 'gradient_error', 'graph_laplacian_csr', 'graph_laplacian_n_entries', 'graph_laplacian_stencil', 'guided_filter', 'image_gradient', 'isa_level', 'kmeans', 'matting_laplacian_csr', 'matting_laplacian_stencil', 'matting_n_entries', 'multilevel_foreground', 'num_threads', 'operator_apply', 'operator_diagonal', 'pcg', 'principal_components', 'project_colors', 'refine_foreground', 'region_means', 'relax_segments', 'semantic_affinity', 'set_num_threads', 'slic', 'smallest_eigenvectors', 'sparsify_segments', 'split_kmeans', 'superpixel_graph', 'unmix_alphas', 'unmix_colors']
 def affinity_degrees(terms: list[typing.Any], like: numpy.ndarray, sums: numpy.ndarray, magnitudes: numpy.ndarray) -> None:
     ...
 def blur_fusion(image: numpy.ndarray, alphas: numpy.ndarray, foregrounds: numpy.ndarray, backgrounds: typing.Any, first_size: typing.SupportsInt | typing.SupportsIndex, second_size: typing.SupportsInt | typing.SupportsIndex, progress: typing.Any) -> int:
@@ -86,4 +86,6 @@ def unmix_alphas(image: numpy.ndarray, palette: numpy.ndarray, coefficients: num
 def unmix_colors(image: numpy.ndarray, palette: numpy.ndarray, alphas: numpy.ndarray, coefficients: numpy.ndarray, row: typing.SupportsInt | typing.SupportsIndex, col: typing.SupportsInt | typing.SupportsIndex, colors: numpy.ndarray) -> None:
     ...
 __version__: str
+build_type: str
+compiler: str
 isa_level: str

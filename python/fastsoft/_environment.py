@@ -12,7 +12,7 @@ __all__ = ["environment", "peak_memory", "release_memory"]
 
 
 def environment() -> dict[str, Any]:
-    """Return version, device, instruction set, threads and system."""
+    """Return version, device, instruction set, compiler, threads and system."""
     import numpy as np
 
     from fastsoft._native import cpu
@@ -22,6 +22,7 @@ def environment() -> dict[str, Any]:
         "fastsoft": cpu.__version__,
         "device": "cpu",
         "instruction_set": cpu.__name__.rpartition("_")[2],
+        "compiler": f"{cpu.compiler}, {cpu.build_type}",
         "threads": num_threads(),
         "python": platform.python_version(),
         "numpy": np.__version__,

@@ -13,7 +13,7 @@ from PIL import Image
 
 import fastsoft
 from benchmarks import quality_color as quality
-from benchmarks.peers import commit
+from benchmarks.report import commit
 from fastsoft.color import color_palette, load_model
 from fastsoft.color.network import AlphaPredictor, ResiduePredictor
 from fastsoft.color.network_layers import LayerNetwork, save_network

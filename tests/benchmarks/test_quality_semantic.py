@@ -11,7 +11,7 @@ from PIL import Image
 
 import fastsoft
 from benchmarks import quality_semantic as quality
-from benchmarks.peers import commit
+from benchmarks.report import commit
 
 
 def slow_auc(distances, same):

@@ -348,6 +348,7 @@ def test_info(capsys):
     assert f"threads: {fastsoft.num_threads()}\n" in out
     for name in ("device", "instruction set", "numpy", "scipy", "pillow"):
         assert re.search(rf"^{name}: \S+$", out, re.M)
+    assert re.search(r"^compiler: \S+ [\d.]+, \w+$", out, re.M)
 
 
 def test_no_command_is_a_usage_error(capsys):

@@ -6,6 +6,7 @@ import pytest
 from scipy import sparse
 
 import fastsoft
+from fastsoft.ops.lanczos import SHIFT_PIXELS, SHIFT_SHARE
 from tests.reference import lanczos as reference
 
 
@@ -149,6 +150,27 @@ def test_progress_rises_and_cancels():
         fastsoft.smallest_eigenvectors(operator, 10, progress=stop)
 
 
+def check_progress(seen):
+    assert np.all(np.diff(seen) >= 0.0)
+    assert 0.0 <= seen[0] < 0.1
+    assert seen[-1] == 1.0
+    # Whatever was repeated, there is only one end.
+    assert seen.count(1.0) == 1
+
+
+@pytest.mark.parametrize("method", ["shift-invert", "lanczos"])
+def test_progress_never_falls(rng, method):
+    """Negative edges put many eigenvalues below the first shift, and the factorisation is repeated."""
+    operator = grid_laplacian(60, 70, np.float32) + random_edges(rng, 4200, 40, np.float32)
+    seen = []
+    pairs = fastsoft.smallest_eigenvectors(
+        operator, 20, method=method, allow_unconverged=True, max_restarts=4, progress=seen.append
+    )
+    check_progress(seen)
+    if method == "shift-invert":
+        assert pairs.shift < -2.0 * SHIFT_SHARE * pairs.lambda_max * np.sqrt(SHIFT_PIXELS / 4200)
+
+
 def test_bad_arguments_are_refused():
     operator = grid_laplacian(30, 30)
     with pytest.raises(ValueError, match=r"n_eigenvectors must be in 1\.\.900, got 901"):
@@ -188,7 +210,9 @@ def test_float32_is_repeated_in_float64_where_it_does_not_suffice(rng):
     options = {"tolerance": 1e-7, "max_restarts": 12}
     poor = fastsoft.smallest_eigenvectors(single, 100, allow_unconverged=True, **options)
     assert poor.info.residual > 3e-7
-    found = fastsoft.smallest_eigenvectors(single, 100, **options)
+    seen = []
+    found = fastsoft.smallest_eigenvectors(single, 100, progress=seen.append, **options)
+    check_progress(seen)
     assert found.eigenvectors.dtype == np.float32
     # Rounded to float32, the vectors are no longer as good as they were found.
     assert found.info.residual <= 2e-7

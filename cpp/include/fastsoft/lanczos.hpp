@@ -51,6 +51,7 @@ struct LanczosInfo {
 
 // basis: (n_basis + block_size, n) workspace; its first n_eigenvectors rows return the eigenvectors, unit, sign fixed
 // so that the component of largest magnitude is positive. values and residuals: n_eigenvectors each, ascending.
+// Progress never falls, and reaches 1 only if the pairs converged: without that, the caller may have more to do.
 template <class T>
 LanczosInfo smallest_eigenvectors(const SymmetricOperator<T>& matrix, const LanczosParams& params, T* basis,
                                   double* values, double* residuals, Monitor& monitor);

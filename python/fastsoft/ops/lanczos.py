@@ -125,7 +125,8 @@ def smallest_eigenvectors(
     allow_unconverged : bool, default False
         Return what there is instead of raising.
     progress : callable, optional
-        Called with the fraction done; an exception in it ends the computation.
+        Called with the fraction done, which never falls, even where a step has to be repeated. An exception in it ends
+        the computation.
 
     Returns
     -------
@@ -195,9 +196,17 @@ def smallest_eigenvectors(
     max_negative = MAX_NEGATIVE[operator.dtype.name] if shift is None else -1  # -1: never lower the shift
     values = np.empty(k)
     residuals = np.empty(k)
+    reached = 0.0
+
+    def report(fraction: float) -> None:
+        nonlocal reached
+        reached = fraction
+        if progress is not None:
+            progress(fraction)
+
     found = cpu.smallest_eigenvectors(
         terms, basis, values, residuals, "lanczos" if direct else "shift-invert", block, tolerance, first_shift,
-        max_negative, scale, max_restarts, seed, rows, cols, progress,
+        max_negative, scale, max_restarts, seed, rows, cols, report,
     )  # fmt: skip
     converged, iterations, residual, used_shift, n_below, factor_bytes, flops, factor_seconds, product_seconds = found
     # Gives the tail of the workspace back without a copy.
@@ -215,17 +224,22 @@ def smallest_eigenvectors(
         factor_seconds=factor_seconds,
         product_seconds=product_seconds,
     )
-    if converged or allow_unconverged:
+    if converged:
+        return result
+    if allow_unconverged:
+        report(1.0)
         return result
     if operator.dtype == np.float32:
         # Few eigenvalues far below all others (strong negative edges) force a shift far below the wanted ones, which
         # costs digits that float32 does not have.
         del basis, result
+        start = reached
         return _in_float32(
             operator,
             smallest_eigenvectors(
                 operator.astype(np.float64), k, grid_shape=grid_shape, tolerance=tolerance, method=method, shift=shift,
-                n_basis=n_basis, max_restarts=max_restarts, seed=seed, progress=progress,
+                n_basis=n_basis, max_restarts=max_restarts, seed=seed,
+                progress=lambda fraction: report(start + fraction * (1.0 - start)),
             ),
         )  # fmt: skip
     raise ConvergenceError(

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
+
 namespace fastsoft {
 
 // How long operations report progress and learn that they should stop. report() is called from the thread that
@@ -28,6 +30,23 @@ private:
     Monitor& whole_;
     double begin_;
     double end_;
+};
+
+// For operations with a step that may have to be repeated, whose number of repetitions nobody knows beforehand: a
+// factorisation with another shift, an iteration that loses what had converged. Who watches sees the share stand still
+// until the repetition has caught up, instead of fall; cancelling works all the same.
+class RisingMonitor final : public Monitor {
+public:
+    explicit RisingMonitor(Monitor& whole) : whole_(whole) {}
+
+    void report(double fraction) override {
+        highest_ = std::max(highest_, fraction);
+        whole_.report(highest_);
+    }
+
+private:
+    Monitor& whole_;
+    double highest_ = 0.0;
 };
 
 }  // namespace fastsoft
