@@ -59,6 +59,12 @@ def free_bytes(where: torch.device) -> int:
     return int(free + torch.cuda.memory_reserved(where) - torch.cuda.memory_allocated(where))
 
 
+def synchronize(where: torch.device) -> None:
+    """Wait for all work on a device."""
+    if where.type == "cuda":
+        torch.cuda.synchronize(where)
+
+
 def as_tensor(value: Any, where: torch.device | None, dtype: DTypeLike | None = None) -> Tensor:
     """Return an array as a tensor on a device; an array that is there is viewed in place.
 
