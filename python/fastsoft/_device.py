@@ -166,7 +166,7 @@ def find_device(device: Any, **arrays: Any) -> Device | None:
         name, first = f"cuda:{place.device}", next(iter(arrays))
         if device == "cpu" or (number is not None and number != place.device):
             raise TypeError(
-                f"device must be that of {first}, {name}, or None, got {device!r}: no array is moved from there silently"
+                f"device must be that of {first}, {name}, or None, got {device!r}: arrays are not moved away silently"
             )
         _require_torch(device or name)
         library = "cupy" if isinstance(place, _dispatch._CupyPlace) else "torch"
