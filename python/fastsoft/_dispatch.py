@@ -162,6 +162,12 @@ class _TorchCudaPlace(_CudaPlace):
     def __init__(self, device: int) -> None:
         super().__init__(device)
         self.torch = sys.modules["torch"]
+        self.torch_device = f"cuda:{device}"
+
+    @property
+    def stream(self) -> int:
+        """Torch's current stream on the device."""
+        return int(self.torch.cuda.current_stream(self.device).cuda_stream)
 
     def read(self, value: Any, name: str) -> Any:
         if not isinstance(value, self.torch.Tensor):
@@ -178,12 +184,12 @@ class _TorchCudaPlace(_CudaPlace):
             dtype=_torch_dtype(tensor, name),
             writable=True,
             device=self.device,
-            stream=self.torch.cuda.current_stream(self.device).cuda_stream,
+            stream=self.stream,
         )
 
     def empty(self, shape: tuple[int, ...], dtype: DTypeLike) -> Any:
         kind = getattr(self.torch, np.dtype(dtype).name)
-        return self._describe(self.torch.empty(shape, dtype=kind, device=f"cuda:{self.device}"), "out")
+        return self._describe(self.torch.empty(shape, dtype=kind, device=self.torch_device), "out")
 
     def result(self, array: Any) -> Any:
         return array.owner
