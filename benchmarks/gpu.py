@@ -154,7 +154,10 @@ def table(torch: Any) -> str:
                     f"| {name} | {width}x{height} | {dtype} | {native:.3f} | {rate / 1e9:.0f} | {rate / bandwidth:.0%} "
                     f"| {public:.3f} |"
                 )
-    return "\n".join(lines) + "\n"
+            for name, call in public_calls(image).items():
+                public = milliseconds(torch, call)
+                lines.append(f"| {name} | {width}x{height} | {dtype} | | | | {public:.3f} |")
+    return "\n".join(lines) + "\n\n" + pipeline_table(torch)
 
 
 def main() -> int:
