@@ -76,6 +76,12 @@ class Device:
 
         return network_device.as_array(tensor, self.library)
 
+    def synchronize(self) -> None:
+        """Wait for all work on the device."""
+        from fastsoft import network_device
+
+        network_device.synchronize(self.torch)
+
     def free_bytes(self) -> int:
         """Return how much memory can be allocated: what the driver has, and what torch keeps for itself."""
         from fastsoft import network_device

@@ -28,6 +28,7 @@ __all__ = [
     "network_on",
     "normalize",
     "problem",
+    "synchronize",
     "weighted_sum",
 ]
 
@@ -57,6 +58,12 @@ def free_bytes(where: torch.device) -> int:
     """Return what can be allocated: what the driver has, and blocks that torch keeps and does not use."""
     free, _ = torch.cuda.mem_get_info(where)
     return int(free + torch.cuda.memory_reserved(where) - torch.cuda.memory_allocated(where))
+
+
+def synchronize(where: torch.device) -> None:
+    """Wait for all work on a device."""
+    if where.type == "cuda":
+        torch.cuda.synchronize(where)
 
 
 def as_tensor(value: Any, where: torch.device | None, dtype: DTypeLike | None = None) -> Tensor:
