@@ -126,5 +126,6 @@ PYBIND11_MODULE(_cuda, module) {
     bind_matting_laplacian(module);
     bind_slic(module);
     bind_sparsify(module);
+    bind_superpixel_graph(module);
     bind_symmetric_operator(module);
 }
