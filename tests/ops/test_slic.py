@@ -211,17 +211,16 @@ def share_apart(a, b):
     return 1 - largest.sum() / a.size
 
 
-def test_backends_give_the_same_labels_where_nothing_lies_between_clusters(backend, dtype):
-    # Two colours and compactness 0 decide every pixel by a wide margin.
-    row, col = np.mgrid[:64, :96]
-    image = np.where(((row - 30) ** 2 + (col - 50) ** 2 < 400)[..., None], [0.9, 0.2, 0.1], [0.1, 0.3, 0.8])
-    image = (image + 1e-2 * (row * 7 % 13 + col * 5 % 11)[..., None] / 24).clip(0, 1).astype(dtype)
-    for method in ("slic", "slic0"):
-        expected = fastsoft.slic(image, 6, method=method, compactness=40, max_iterations=1)
-        found = backend.numpy(
-            fastsoft.slic(backend.array(image), 6, method=method, compactness=40, max_iterations=1)
-        )
-        np.testing.assert_array_equal(found, expected)
+@pytest.mark.parametrize(("shape", "n_segments"), [((1, 40), 7), ((40, 1), 9), ((37, 70), 60), ((66, 97), 8)])
+@pytest.mark.parametrize("noise", [0.02, 0.5])
+def test_backends_connect_clusters_as_the_definition_says(rng, backend, shape, n_segments, noise):
+    image = (smooth_image(rng, *shape) + noise * rng.standard_normal((*shape, 3))).clip(0, 1)
+    options = {"method": "slic", "compactness": 1.0, "max_iterations": 3}
+    clusters = backend.numpy(fastsoft.slic(backend.array(image), n_segments, enforce_connectivity=False, **options))
+    np.testing.assert_array_equal(clusters, reference.number_densely(clusters))
+    cell = reference.seed_positions(reference.srgb_to_lab(image), n_segments)[1]
+    found = fastsoft.slic(backend.array(image), n_segments, **options)
+    np.testing.assert_array_equal(backend.numpy(found), reference.connect(clusters, cell[0] * cell[1] / 4))
 
 
 def test_backends_read_strided_and_offset_arrays(rng, backend, dtype):

@@ -375,10 +375,13 @@ private:
         T row_sum = 0;
         T col_sum = 0;
         T max_color = 0;
-        for (std::ptrdiff_t row = first; row < last; ++row) {
-            for (std::ptrdiff_t col = window.cols.begin + lane; col < window.cols.end; col += kSlicLanes) {
-                const std::ptrdiff_t p = row * a.grid.n_cols + col;
-                if (a.labels[p] != static_cast<std::int32_t>(k)) {
+        const auto width = static_cast<int>(window.cols.end - window.cols.begin);
+        const auto own = static_cast<std::int32_t>(k);
+        for (auto row = static_cast<int>(first); row < last; ++row) {
+            const std::ptrdiff_t begin = row * a.grid.n_cols + window.cols.begin;
+            for (int col = lane; col < width; col += kSlicLanes) {
+                const std::ptrdiff_t p = begin + col;
+                if (a.labels[p] != own) {
                     continue;
                 }
                 const T l = a.lab.lightness()[p];
@@ -388,8 +391,8 @@ private:
                 lightness += l;
                 sum_a += x;
                 sum_b += y;
-                row_sum += static_cast<T>(row - window.rows.begin);
-                col_sum += static_cast<T>(col - window.cols.begin);
+                row_sum += static_cast<T>(row - static_cast<int>(window.rows.begin));
+                col_sum += static_cast<T>(col);
                 if (a.adaptive) {
                     const T color = squared_distance(l, x, y, cluster.lightness, cluster.a, cluster.b);
                     max_color = color > max_color ? color : max_color;
