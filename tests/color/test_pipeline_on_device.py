@@ -11,7 +11,7 @@ import fastsoft
 from fastsoft.color import color_palette, device_memory, load_model, network_layers, normalize_alphas, smooth_alphas
 from fastsoft.color.models import default_model
 from fastsoft.network_device import network_on
-from tests.color.test_pipeline import PALETTE, image, weights  # noqa: F401
+from tests.color.conftest import PALETTE
 
 # Of alphas, which the two steps of descent sharpen, from coefficients that convolutions leave in another order of sums.
 ALPHA = 2e-4
