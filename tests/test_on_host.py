@@ -31,6 +31,9 @@ CALLS = {
     "guided_filter": lambda b, image: [b.numpy(fastsoft.guided_filter(b.array(image), b.array(image), radius=3))],
     "image_gradient": lambda b, image: [b.numpy(fastsoft.image_gradient(b.array(image)))],
     "matting_laplacian": lambda b, image: [b.csr(fastsoft.matting_laplacian(b.array(image))).data],
+    "operator": lambda b, image: _products(b, image),
+    "pcg": lambda b, image: [b.numpy(_solve(b, image))],
+    "relax_segments": lambda b, image: [b.numpy(_relax(b, image))],
     "slic": lambda b, image: [
         b.numpy(fastsoft.slic(b.array(image), 30, enforce_connectivity=connected)) for connected in (True, False)
     ],
@@ -39,6 +42,26 @@ CALLS = {
     "color_affinity": lambda b, image: [b.csr(fastsoft.color_affinity(superpixels(b), means(b, image))).data],
     "semantic_affinity": lambda b, image: [b.csr(fastsoft.semantic_affinity(superpixels(b), means(b, image))).data],
 }
+
+
+def _relax(b, image):
+    laplacian = fastsoft.matting_laplacian(b.array(image), storage="stencil")
+    gradient = fastsoft.image_gradient(b.array(image))
+    return fastsoft.relax_segments(b.array(image), laplacian, gradient, n_iterations=2, tolerance=1e-4).segments
+
+
+def _solve(b, image):
+    identity = np.zeros((13, *SHAPE))
+    identity[0] = 1
+    operator = fastsoft.matting_laplacian(b.array(image), storage="stencil")
+    operator = operator + fastsoft.StencilMatrix(b.array(identity))
+    return fastsoft.pcg(operator, b.array(image.reshape(-1, 3)), tolerance=1e-2).x
+
+
+def _products(b, image):
+    image_there = b.array(image)
+    operator = fastsoft.matting_laplacian(image_there, storage="stencil") + fastsoft.matting_laplacian(image_there)
+    return [b.numpy(operator @ b.array(image.reshape(-1, 3))), b.numpy(operator.diagonal())]
 
 
 @pytest.mark.parametrize("name", CALLS)
@@ -50,6 +73,7 @@ def test_results_do_not_depend_on_the_order_of_blocks_and_threads(host_backend, 
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.parametrize("name", ["guided_filter", "matting_laplacian", "pcg", "relax_segments"])
 @pytest.mark.parametrize("name", ["guided_filter", "matting_laplacian", "slic"])
 def test_lack_of_memory_is_an_error_that_leaves_nothing_behind(host_backend, image, name):
     # The fixture makes sure of the latter.

@@ -21,6 +21,16 @@ PARITY = {
         12.0 * 9,
         "entries up to 9 are computed in double and rounded once; the diagonal sums 24 rounded numbers",
     ),
+    "pcg": (
+        1e4,
+        "relative to the largest number of the solution: rounding of the residual times the condition of the tests' "
+        "systems, up to 500 with a shift of 0.1 and 5000 with 0.01",
+    ),
+    "relax": (
+        2e4,
+        "rounding of residuals relative to right-hand sides of the size of the sum's weight, 100, times weights up to "
+        "160 that feed back from round to round",
+    ),
     "superpixel_graph": (
         32.0,
         "means of numbers up to 1 and weights up to 1 are computed in double, in another order, and rounded once; in "
