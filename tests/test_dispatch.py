@@ -143,10 +143,10 @@ def test_tensors_that_cannot_be_read_are_refused():
 
 
 def test_operations_without_a_device_version_refuse_arrays_on_devices():
-    with pytest.raises(TypeError, match="image must be on the CPU, got an array on a CUDA device"):
-        fastsoft.slic(Described(), 10)
-    with pytest.raises(TypeError, match="image must be on the CPU, got a tensor on meta"):
-        fastsoft.slic(torch.zeros(4, 4, 3, device="meta"), 10)
+    with pytest.raises(TypeError, match="alpha must be on the CPU, got an array on a CUDA device"):
+        fastsoft.gradient_error(Described(), np.zeros((4, 5)))
+    with pytest.raises(TypeError, match="alpha must be on the CPU, got a tensor on meta"):
+        fastsoft.gradient_error(torch.zeros(4, 5, device="meta"), np.zeros((4, 5)))
 
 
 def test_arrays_on_several_devices_are_listed(monkeypatch):

@@ -35,6 +35,9 @@ CALLS = {
     "region_means": lambda b, image: [b.numpy(fastsoft.region_means(b.array(image), superpixels(b).labels))],
     "color_affinity": lambda b, image: [b.csr(fastsoft.color_affinity(superpixels(b), means(b, image))).data],
     "semantic_affinity": lambda b, image: [b.csr(fastsoft.semantic_affinity(superpixels(b), means(b, image))).data],
+    "slic": lambda b, image: [
+        b.numpy(fastsoft.slic(b.array(image), 30, enforce_connectivity=connected)) for connected in (True, False)
+    ],
 }
 
 
@@ -47,7 +50,7 @@ def test_results_do_not_depend_on_the_order_of_blocks_and_threads(host_backend, 
         np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize("name", ["guided_filter", "matting_laplacian"])
+@pytest.mark.parametrize("name", ["guided_filter", "matting_laplacian", "slic"])
 def test_lack_of_memory_is_an_error_that_leaves_nothing_behind(host_backend, image, name):
     # The fixture makes sure of the latter.
     with on_host.capacity(20000), pytest.raises(MemoryError, match=r"CUDA device 0 has .* MB more are needed"):

@@ -76,5 +76,6 @@ PYBIND11_MODULE(_cuda, module) {
     bind_image_gradient(module);
     bind_matting_laplacian(module);
     bind_superpixel_graph(module);
+    bind_slic(module);
     bind_symmetric_operator(module);
 }

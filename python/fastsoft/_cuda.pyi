@@ -6,7 +6,7 @@ Native operations of fastsoft on CUDA devices. Private: call them through the pa
 from __future__ import annotations
 import fastsoft._dispatch
 import typing
-__all__: list[str] = ['architectures', 'guided_filter', 'image_gradient', 'installation', 'matting_laplacian_csr', 'matting_laplacian_stencil', 'matting_n_entries', 'operator_apply', 'operator_diagonal', 'problem', 'value_range']
+__all__: list[str] = ['architectures', 'guided_filter', 'image_gradient', 'installation', 'matting_laplacian_csr', 'matting_laplacian_stencil', 'matting_n_entries', 'operator_apply', 'operator_diagonal', 'problem', 'slic', 'value_range']
 def guided_filter(guide: fastsoft._dispatch.DeviceArray, source: fastsoft._dispatch.DeviceArray, out: fastsoft._dispatch.DeviceArray, radius: typing.SupportsInt | typing.SupportsIndex, epsilon: typing.SupportsFloat | typing.SupportsIndex, clip: typing.SupportsFloat | typing.SupportsIndex, progress: typing.Any) -> bool:
     ...
 def image_gradient(image: fastsoft._dispatch.DeviceArray, out: fastsoft._dispatch.DeviceArray) -> None:
@@ -24,6 +24,8 @@ def operator_apply(terms: list[typing.Any], x: fastsoft._dispatch.DeviceArray, y
 def operator_diagonal(terms: list[typing.Any], out: fastsoft._dispatch.DeviceArray) -> None:
     ...
 def problem() -> str:
+    ...
+def slic(image: fastsoft._dispatch.DeviceArray, labels: fastsoft._dispatch.DeviceArray, n_segments: typing.SupportsInt | typing.SupportsIndex, adaptive: bool, compactness: typing.SupportsFloat | typing.SupportsIndex, max_iterations: typing.SupportsInt | typing.SupportsIndex, enforce_connectivity: bool, progress: typing.Any) -> int:
     ...
 def value_range(values: fastsoft._dispatch.DeviceArray) -> tuple[typing.Any, ...]:
     ...

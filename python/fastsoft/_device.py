@@ -76,6 +76,12 @@ class Device:
 
         return network_device.as_array(tensor, self.library)
 
+    def synchronize(self) -> None:
+        """Wait for all work on the device."""
+        from fastsoft import network_device
+
+        network_device.synchronize(self.torch)
+
     def free_bytes(self) -> int:
         """Return how much memory can be allocated: what the driver has, and what torch keeps for itself."""
         from fastsoft import network_device
@@ -160,7 +166,7 @@ def find_device(device: Any, **arrays: Any) -> Device | None:
         name, first = f"cuda:{place.device}", next(iter(arrays))
         if device == "cpu" or (number is not None and number != place.device):
             raise TypeError(
-                f"device must be that of {first}, {name}, or None, got {device!r}: no array is moved from there silently"
+                f"device must be that of {first}, {name}, or None, got {device!r}: arrays are not moved away silently"
             )
         _require_torch(device or name)
         library = "cupy" if isinstance(place, _dispatch._CupyPlace) else "torch"

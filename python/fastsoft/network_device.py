@@ -28,6 +28,7 @@ __all__ = [
     "network_on",
     "normalize",
     "problem",
+    "synchronize",
     "weighted_sum",
 ]
 
@@ -43,7 +44,7 @@ _copies: weakref.WeakKeyDictionary[nn.Module, dict[torch.device, _Held]] = weakr
 
 def problem() -> str:
     """Return why torch cannot use CUDA, or an empty text."""
-    if not torch.backends.cuda.is_built():
+    if torch.version.cuda is None:
         return f"torch {torch.__version__} was built without CUDA"
     return "" if torch.cuda.is_available() else "torch finds no CUDA device"
 
@@ -59,6 +60,12 @@ def free_bytes(where: torch.device) -> int:
     return int(free + torch.cuda.memory_reserved(where) - torch.cuda.memory_allocated(where))
 
 
+def synchronize(where: torch.device) -> None:
+    """Wait for all work on a device."""
+    if where.type == "cuda":
+        torch.cuda.synchronize(where)
+
+
 def as_tensor(value: Any, where: torch.device | None, dtype: DTypeLike | None = None) -> Tensor:
     """Return an array as a tensor on a device; an array that is there is viewed in place.
 
@@ -67,7 +74,7 @@ def as_tensor(value: Any, where: torch.device | None, dtype: DTypeLike | None = 
     if isinstance(value, np.ndarray):
         tensor = torch.from_numpy(np.ascontiguousarray(value if dtype is None else value.astype(dtype, copy=False)))
         return tensor.to(where)
-    tensor = value if isinstance(value, Tensor) else torch.from_dlpack(value)
+    tensor = value if isinstance(value, Tensor) else torch.utils.dlpack.from_dlpack(value)
     return tensor if dtype is None else cast(tensor, dtype)
 
 
@@ -102,9 +109,9 @@ def network_on(network: Network, where: torch.device) -> Network:
     held = _copies.setdefault(network, {})
     if where in held:
         before, counted, found = held[where]
-        if len(before) == len(values) and all(a is b for a, b in zip(before, values, strict=True)):
-            if counted == versions:
-                return found  # type: ignore[return-value]
+        same = len(before) == len(values) and all(a is b for a, b in zip(before, values, strict=True))
+        if same and counted == versions:
+            return found  # type: ignore[return-value]
     moved: Any = copy.deepcopy(network).eval().requires_grad_(False).to(where)
     moved = moved.to(memory_format=torch.channels_last)
     held[where] = values, versions, moved
