@@ -104,5 +104,6 @@ def install(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(_native, "cuda", module)
     monkeypatch.setattr(network_device, "problem", lambda: "")
+    monkeypatch.setattr(network_device, "free_bytes", lambda _: 8 << 30)
     monkeypatch.setattr(_dispatch, "_TorchCudaPlace", HostPlace)
     monkeypatch.setattr(_dispatch, "_torch_device", torch_device)

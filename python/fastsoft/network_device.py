@@ -22,6 +22,7 @@ __all__ = [
     "arithmetic",
     "as_array",
     "as_tensor",
+    "autocast",
     "cast",
     "device",
     "free_bytes",
@@ -131,8 +132,13 @@ def arithmetic(where: torch.device, precision: str = "float32") -> Iterator[None
                 torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
             )
         if precision != "float32":
-            stack.enter_context(torch.autocast(where.type, dtype=getattr(torch, precision)))
+            stack.enter_context(autocast(where, precision))
         yield
+
+
+def autocast(where: torch.device, precision: str) -> torch.autocast:
+    """Return the context in which torch computes convolutions in "bfloat16" or "float16"."""
+    return torch.autocast(where.type, dtype=getattr(torch, precision))
 
 
 def normalize(alphas: Tensor, *, out: Tensor | None = None) -> Tensor:
