@@ -126,8 +126,8 @@ PYBIND11_MODULE(_cuda, module) {
     bind_image_gradient(module);
     bind_matting_laplacian(module);
     bind_pcg(module);
-    bind_relax(module);
     bind_project_colors(module);
+    bind_relax(module);
     bind_slic(module);
     bind_sparsify(module);
     bind_superpixel_graph(module);
