@@ -130,14 +130,15 @@ private:
 // Smooth blobs with some noise. The tests are compiled without fused products, as the CPU's loop is for the same
 // instruction set: labels are the same.
 template <class T>
-void compare(ptrdiff_t n_rows, ptrdiff_t n_cols, ptrdiff_t n_segments, ptrdiff_t iterations, int groups = 0) {
+void compare(ptrdiff_t n_rows, ptrdiff_t n_cols, ptrdiff_t n_segments, ptrdiff_t iterations, int groups = 0,
+             double contrast = 1.0) {
     auto colors = fastsoft::tests::random_numbers<T>(n_rows * n_cols * 3, 3);
     for (ptrdiff_t i = 0; i < n_rows * n_cols * 3; ++i) {
         const auto row = static_cast<double>(i / 3 / n_cols);
         const auto col = static_cast<double>(i / 3 % n_cols);
         const double wave = std::sin(row / 5 + static_cast<double>(i % 3)) * std::cos(col / 7);
         T& color = colors[static_cast<std::size_t>(i)];
-        color = static_cast<T>(0.5 + 0.4 * wave) + T(0.1) * color;
+        color = static_cast<T>(0.5 + contrast * (0.4 * wave + 0.1 * static_cast<double>(color)));
     }
     // Columns backwards, channels apart.
     const View<const T, 3> image(colors.data() + n_cols - 1, {n_rows, n_cols, 3}, {n_cols, -1, n_rows * n_cols});
@@ -178,6 +179,8 @@ void compare_all() {
     compare<T>(200, 150, 3, 3);
     compare<T>(200, 150, 3, 2, 1);
     compare<T>(200, 150, 12, 2, 2);
+    // One colour: pixels half-way between two clusters are at the same distance from both.
+    compare<T>(40, 60, 6, 2, 0, 0.0);
 }
 
 TEST(slic_blocks_do_what_the_cpu_does) {
