@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import fastsoft
+from fastsoft.ops.unmixing import unmix_alphas, unmix_colors
 from tests import on_host
 
 SHAPE = (37, 45)
@@ -26,18 +27,41 @@ def means(backend, image):
     return fastsoft.region_means(backend.array(image), superpixels(backend).labels)
 
 
+def laplacian(backend, image):
+    stencil = fastsoft.matting_affinity(backend.array(image), epsilon=1e-2, storage="stencil")
+    color = fastsoft.color_affinity(superpixels(backend), means(backend, image))
+    return fastsoft.graph_laplacian([stencil, color, color], weights=[1, 0.5, 0.25], normalized=True)
+
+
+def layers(backend, image):
+    alphas = np.repeat([[[0.25, 0.75]]], SHAPE[0], axis=0).repeat(SHAPE[1], axis=1)
+    return backend.array(alphas), backend.array(np.stack([image[::-1], image[:, ::-1]], axis=2))
+
+
+def unmixed(backend, image):
+    palette = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.5, 1.0, 0.5]])
+    coefficients = backend.array(np.random.default_rng(3).normal(size=(19, 23, 3, 4)))
+    alphas = unmix_alphas(backend.array(image), palette, coefficients, steps=1)
+    return alphas, unmix_colors(backend.array(image), palette, alphas, coefficients)
+
+
 # Every operation of the backend, on arrays of the device; returns NumPy arrays.
 CALLS = {
     "guided_filter": lambda b, image: [b.numpy(fastsoft.guided_filter(b.array(image), b.array(image), radius=3))],
     "image_gradient": lambda b, image: [b.numpy(fastsoft.image_gradient(b.array(image)))],
     "matting_laplacian": lambda b, image: [b.csr(fastsoft.matting_laplacian(b.array(image))).data],
-    "slic": lambda b, image: [
-        b.numpy(fastsoft.slic(b.array(image), 30, enforce_connectivity=connected)) for connected in (True, False)
-    ],
     "superpixel_graph": lambda b, image: [b.numpy(superpixels(b).adjacent_pairs)],
     "region_means": lambda b, image: [b.numpy(fastsoft.region_means(b.array(image), superpixels(b).labels))],
     "color_affinity": lambda b, image: [b.csr(fastsoft.color_affinity(superpixels(b), means(b, image))).data],
     "semantic_affinity": lambda b, image: [b.csr(fastsoft.semantic_affinity(superpixels(b), means(b, image))).data],
+    "affinity_degrees": lambda b, image: [b.numpy(laplacian(b, image).terms[0].weights)],
+    "weighted_sum": lambda b, image: [b.csr(laplacian(b, image).terms[1]).indices],
+    "graph_laplacian": lambda b, image: [b.csr(laplacian(b, image).terms[1]).data],
+    "project_colors": lambda b, image: [b.numpy(fastsoft.project_colors(*layers(b, image), b.array(image)))],
+    "unmix": lambda b, image: [b.numpy(part) for part in unmixed(b, image)],
+    "slic": lambda b, image: [
+        b.numpy(fastsoft.slic(b.array(image), 30, enforce_connectivity=connected)) for connected in (True, False)
+    ],
 }
 
 

@@ -12,6 +12,11 @@ import numpy as np
 # operation -> (multiple, why)
 PARITY = {
     "image_gradient": (30.0, "13 products of numbers up to 1, twice, then a norm: a few dozen roundings"),
+    "graph_laplacian": (
+        40.0,
+        "entries are rounded once; those of a diagonal sum up to 24 weights up to 1, or n / 5 in sparse rows, and the "
+        "roots of such sums scale the normalised one",
+    ),
     "guided_filter": (
         100.0,
         "window sums of up to 2 (2 radius + 1) numbers up to 5, the same terms in another order; divided by "
@@ -21,14 +26,24 @@ PARITY = {
         12.0 * 9,
         "entries up to 9 are computed in double and rounded once; the diagonal sums 24 rounded numbers",
     ),
+    "project_colors": (
+        30.0,
+        "per layer and weighted by its alpha: each side solves the constraint to some roundings per layer",
+    ),
     "superpixel_graph": (
         32.0,
         "means of numbers up to 1 and weights up to 1 are computed in double, in another order, and rounded once; in "
         "float64 the error function is steep: its argument's few roundings count up to six times",
+    ),
     "symmetric_operator": (
         30.0,
         "relative to the largest sum of magnitudes of a row: as many roundings as it has entries at most, which add "
         "up like a random walk",
+    ),
+    "unmixing": (
+        1000.0,
+        "scores reach some tens, distances over a small scale, and alphas inherit their rounding; a step multiplies "
+        "errors by at most 2",
     ),
 }
 
