@@ -22,7 +22,18 @@ CALLS = {
     "guided_filter": lambda b, image: [b.numpy(fastsoft.guided_filter(b.array(image), b.array(image), radius=3))],
     "image_gradient": lambda b, image: [b.numpy(fastsoft.image_gradient(b.array(image)))],
     "matting_laplacian": lambda b, image: [b.csr(fastsoft.matting_laplacian(b.array(image))).data],
+    "sparsify": lambda b, image: sparsify(b, image),
 }
+
+
+def sparsify(backend, image):
+    """Gram matrix, sums, peaks and combination, of a sample and with pruning."""
+    vectors = np.linalg.qr(np.column_stack([image.reshape(-1, 3), image.reshape(-1, 3) ** 2]))[0]
+    labels = np.arange(len(vectors)) // 500
+    result = fastsoft.sparsify_segments(
+        backend.array(vectors), np.linspace(0, 1, 6), backend.array(labels), n_iterations=8, n_samples=900
+    )
+    return [backend.numpy(result.segments), result.coefficients]
 
 
 @pytest.mark.parametrize("name", CALLS)
@@ -34,7 +45,7 @@ def test_results_do_not_depend_on_the_order_of_blocks_and_threads(host_backend, 
         np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize("name", ["guided_filter", "matting_laplacian"])
+@pytest.mark.parametrize("name", ["guided_filter", "matting_laplacian", "sparsify"])
 def test_lack_of_memory_is_an_error_that_leaves_nothing_behind(host_backend, image, name):
     # The fixture makes sure of the latter.
     with on_host.capacity(20000), pytest.raises(MemoryError, match=r"CUDA device 0 has .* MB more are needed"):
@@ -44,5 +55,7 @@ def test_lack_of_memory_is_an_error_that_leaves_nothing_behind(host_backend, ima
 def test_every_operation_of_the_module_is_called_here(host_backend):
     operations = {name for name in vars(on_host.module()) if not name.startswith("_")}
     operations -= {"architectures", "installation", "matting_n_entries", "problem", "value_range"}
+    # What sparsify_segments is made of, besides what bears its name.
+    operations -= {"combine_eigenvectors", "pixel_planes", "row_sums"}
     missing = {name for name in operations if not any(name.startswith(call) for call in CALLS)}
     assert not missing

@@ -21,6 +21,12 @@ PARITY = {
         12.0 * 9,
         "entries up to 9 are computed in double and rounded once; the diagonal sums 24 rounded numbers",
     ),
+    "sparsify_segments": (
+        4000.0,
+        "sums over pixels in another order, a few dozen roundings, which weights of up to clamp^-1.2 = 250 amplify in "
+        "each of a few iterations",
+    ),
+    "combine_eigenvectors": (20.0, "a sum of up to 120 products of sizes that fall from 1"),
 }
 
 
