@@ -17,12 +17,28 @@ def image(rng):
     return rng.random((*SHAPE, 3))
 
 
+def superpixels(backend):
+    row, col = np.mgrid[: SHAPE[0], : SHAPE[1]] // 9
+    return fastsoft.superpixel_graph(backend.array(row * 5 + col))
+
+
+def means(backend, image):
+    return fastsoft.region_means(backend.array(image), superpixels(backend).labels)
+
+
 # Every operation of the backend, on arrays of the device; returns NumPy arrays.
 CALLS = {
     "guided_filter": lambda b, image: [b.numpy(fastsoft.guided_filter(b.array(image), b.array(image), radius=3))],
     "image_gradient": lambda b, image: [b.numpy(fastsoft.image_gradient(b.array(image)))],
     "matting_laplacian": lambda b, image: [b.csr(fastsoft.matting_laplacian(b.array(image))).data],
     "sparsify": lambda b, image: sparsify(b, image),
+    "slic": lambda b, image: [
+        b.numpy(fastsoft.slic(b.array(image), 30, enforce_connectivity=connected)) for connected in (True, False)
+    ],
+    "superpixel_graph": lambda b, image: [b.numpy(superpixels(b).adjacent_pairs)],
+    "region_means": lambda b, image: [b.numpy(fastsoft.region_means(b.array(image), superpixels(b).labels))],
+    "color_affinity": lambda b, image: [b.csr(fastsoft.color_affinity(superpixels(b), means(b, image))).data],
+    "semantic_affinity": lambda b, image: [b.csr(fastsoft.semantic_affinity(superpixels(b), means(b, image))).data],
 }
 
 
@@ -46,6 +62,7 @@ def test_results_do_not_depend_on_the_order_of_blocks_and_threads(host_backend, 
 
 
 @pytest.mark.parametrize("name", ["guided_filter", "matting_laplacian", "sparsify"])
+@pytest.mark.parametrize("name", ["guided_filter", "matting_laplacian", "slic"])
 def test_lack_of_memory_is_an_error_that_leaves_nothing_behind(host_backend, image, name):
     # The fixture makes sure of the latter.
     with on_host.capacity(20000), pytest.raises(MemoryError, match=r"CUDA device 0 has .* MB more are needed"):

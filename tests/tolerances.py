@@ -27,7 +27,21 @@ PARITY = {
         "each of a few iterations",
     ),
     "combine_eigenvectors": (20.0, "a sum of up to 120 products of sizes that fall from 1"),
+    "superpixel_graph": (
+        32.0,
+        "means of numbers up to 1 and weights up to 1 are computed in double, in another order, and rounded once; in "
+        "float64 the error function is steep: its argument's few roundings count up to six times",
+    "symmetric_operator": (
+        30.0,
+        "relative to the largest sum of magnitudes of a row: as many roundings as it has entries at most, which add "
+        "up like a random walk",
+    ),
 }
+
+# Largest share of pixels whose cluster may be another one. Sums are formed in the same order, so that only pixels that
+# lie between two clusters to within the rounding of a distance can fall to the other one; in float32 they are some
+# ten-thousandths after ten iterations, in float64 hardly ever one.
+SLIC_LABELS = {"float32": 2e-3, "float64": 2e-5}
 
 
 def parity(operation: str, dtype: object) -> float:

@@ -124,5 +124,8 @@ PYBIND11_MODULE(_cuda, module) {
     bind_guided_filter(module);
     bind_image_gradient(module);
     bind_matting_laplacian(module);
+    bind_slic(module);
     bind_sparsify(module);
+    bind_superpixel_graph(module);
+    bind_symmetric_operator(module);
 }
