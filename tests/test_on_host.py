@@ -53,6 +53,7 @@ CALLS = {
     "operator": lambda b, image: _products(b, image),
     "pcg": lambda b, image: [b.numpy(_solve(b, image))],
     "relax_segments": lambda b, image: [b.numpy(_relax(b, image))],
+    "sparsify": lambda b, image: sparsify(b, image),
     "slic": lambda b, image: [
         b.numpy(fastsoft.slic(b.array(image), 30, enforce_connectivity=connected)) for connected in (True, False)
     ],
@@ -89,6 +90,14 @@ def _products(b, image):
     image_there = b.array(image)
     operator = fastsoft.matting_laplacian(image_there, storage="stencil") + fastsoft.matting_laplacian(image_there)
     return [b.numpy(operator @ b.array(image.reshape(-1, 3))), b.numpy(operator.diagonal())]
+def sparsify(backend, image):
+    """Gram matrix, sums, peaks and combination, of a sample and with pruning."""
+    vectors = np.linalg.qr(np.column_stack([image.reshape(-1, 3), image.reshape(-1, 3) ** 2]))[0]
+    labels = np.arange(len(vectors)) // 500
+    result = fastsoft.sparsify_segments(
+        backend.array(vectors), np.linspace(0, 1, 6), backend.array(labels), n_iterations=8, n_samples=900
+    )
+    return [backend.numpy(result.segments), result.coefficients]
 
 
 @pytest.mark.parametrize("name", CALLS)
@@ -101,6 +110,7 @@ def test_results_do_not_depend_on_the_order_of_blocks_and_threads(host_backend, 
 
 
 @pytest.mark.parametrize("name", ["guided_filter", "matting_laplacian", "pcg", "relax_segments"])
+@pytest.mark.parametrize("name", ["guided_filter", "matting_laplacian", "sparsify"])
 @pytest.mark.parametrize("name", ["guided_filter", "matting_laplacian", "slic"])
 def test_lack_of_memory_is_an_error_that_leaves_nothing_behind(host_backend, image, name):
     # The fixture makes sure of the latter.
@@ -111,5 +121,7 @@ def test_lack_of_memory_is_an_error_that_leaves_nothing_behind(host_backend, ima
 def test_every_operation_of_the_module_is_called_here(host_backend):
     operations = {name for name in vars(on_host.module()) if not name.startswith("_")}
     operations -= {"architectures", "installation", "matting_n_entries", "problem", "value_range"}
+    # What sparsify_segments is made of, besides what bears its name.
+    operations -= {"combine_eigenvectors", "pixel_planes", "row_sums"}
     missing = {name for name in operations if not any(name.startswith(call) for call in CALLS)}
     assert not missing

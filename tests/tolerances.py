@@ -40,6 +40,12 @@ PARITY = {
         30.0,
         "per layer and weighted by its alpha: each side solves the constraint to some roundings per layer",
     ),
+    "sparsify_segments": (
+        4000.0,
+        "sums over pixels in another order, a few dozen roundings, which weights of up to clamp^-1.2 = 250 amplify in "
+        "each of a few iterations",
+    ),
+    "combine_eigenvectors": (20.0, "a sum of up to 120 products of sizes that fall from 1"),
     "superpixel_graph": (
         32.0,
         "means of numbers up to 1 and weights up to 1 are computed in double, in another order, and rounded once; in "
