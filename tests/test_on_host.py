@@ -17,10 +17,16 @@ def image(rng):
     return rng.random((*SHAPE, 3))
 
 
+def cluster(backend, points):
+    result = fastsoft.kmeans(backend.array(points), 9, n_init=2, max_iterations=5)
+    return [backend.numpy(result.labels), backend.numpy(result.centers)]
+
+
 # Every operation of the backend, on arrays of the device; returns NumPy arrays.
 CALLS = {
     "guided_filter": lambda b, image: [b.numpy(fastsoft.guided_filter(b.array(image), b.array(image), radius=3))],
     "image_gradient": lambda b, image: [b.numpy(fastsoft.image_gradient(b.array(image)))],
+    "kmeans": lambda b, image: cluster(b, image.reshape(-1, 3)),
     "matting_laplacian": lambda b, image: [b.csr(fastsoft.matting_laplacian(b.array(image))).data],
     "slic": lambda b, image: [
         b.numpy(fastsoft.slic(b.array(image), 30, enforce_connectivity=connected)) for connected in (True, False)
