@@ -46,8 +46,8 @@ def color_palette(image: Any, n_colors: int, *, seed: int = 0) -> Any:
 
     Notes
     -----
-    The clusters are found on at most 65536 pixels that are spread evenly over the photograph, on the CPU: of a photograph
-    on a device these pixels are copied, 0.8 MB in float32, and the palette is the same.
+    The clusters are found on at most 65536 pixels that are spread evenly over the photograph, on the CPU: of a
+    photograph on a device these pixels are copied, 0.8 MB in float32, and the palette is the same.
 
     Examples
     --------

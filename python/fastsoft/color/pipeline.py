@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastsoft._checks import check_image, check_int, check_number, check_shape
-from fastsoft._device import cast, check_precision, find_device, tensor_of
+from fastsoft._device import cast, check_precision, find_device
 from fastsoft._dispatch import find_place
 from fastsoft._stages import timed_stage
 from fastsoft.color.models import default_model, load_model
@@ -110,7 +110,8 @@ def decompose_colors(
 
     Notes
     -----
-    The networks compute in float32, whatever the dtype of the image, or with convolutions in `precision`. What bfloat16 costs in quality: ``benchmarks/results/precision.md``.
+    The networks compute in float32, whatever the dtype of the image, or with convolutions in `precision`. What bfloat16
+    costs in quality: ``benchmarks/results/precision.md``.
 
     On a device nothing leaves it between the stages but the pixels that a palette is found on, and alphas for `process`
     where the image is NumPy's. Networks stay on the device as long as their model lives: give `weights` as a model to
@@ -122,7 +123,12 @@ def decompose_colors(
        :doi:`10.1109/CVPR42600.2020.00830`
     """
     where = find_device(device, image=image)
-    image = check_image(image) if where is None or where.library == "numpy" else _checked(image)
+    given = image
+    if where is None or where.library == "numpy":
+        given = image = check_image(image)
+        itemsize = image.dtype.itemsize
+    else:
+        itemsize = check_image(image, place=find_place(image=image)).dtype.itemsize
     precision = check_precision(precision, where)
     smooth = check_int(smooth, "smooth", low=0)
     smooth_epsilon = check_number(smooth_epsilon, "smooth_epsilon", low=0, exclusive=True)
@@ -144,7 +150,7 @@ def decompose_colors(
     if where is not None:
         n_colors = int(palette) if np.ndim(palette) == 0 else len(palette)
         where.require(
-            device_memory(image.shape, n_colors, itemsize=image.dtype.itemsize, smooth=bool(smooth)),
+            device_memory(image.shape, n_colors, itemsize=itemsize, smooth=bool(smooth)),
             f"decompose_colors of {image.shape[1]}x{image.shape[0]} pixels into {n_colors} layers",
             "use fewer pixels, fewer colours or float32 images",
         )
@@ -157,7 +163,6 @@ def decompose_colors(
 
     with stage("palette"):
         found = color_palette(image, palette, seed=seed) if np.ndim(palette) == 0 else palette
-        given = image
         if where is not None:
             image = where.tensor(image)
     # What the networks see; the photograph itself where it is of their type.
@@ -203,12 +208,6 @@ def decompose_colors(
     return Layers(alphas, given, largest_correction, timings, settings, colors=colors, palette=found)
 
 
-def _checked(image: Any) -> Any:
-    """Check an image on a device and return it as a tensor."""
-    check_image(image, place=find_place(image=image))
-    return tensor_of(image)
-
-
 def _processed(process: Callable[[Any], Any], alphas: Any, where: Device | None) -> Any:
     """Call the user's function with alphas of the user's library."""
     if where is None:
@@ -236,10 +235,11 @@ def device_memory(shape: tuple[int, ...], n_colors: int, *, itemsize: int = 4, s
 
     Notes
     -----
-    For n colours and numbers of s bytes, per pixel: 3 s for the photograph, and 12 for it in float32 if that is another;
-    4 n for alphas and 4 n for coefficients of the colours; s n for alphas of the image's type; 12 n for colours, and
-    3 s n for colours of another type than float32. Smoothing needs 4 n + 104 besides, but before there are colours. To that come what does not depend on the photograph: 900 MB for the tiles that networks work on, and 300 MB for the
-    context of CUDA and the working memory of its libraries.
+    For n colours and numbers of s bytes, per pixel: 3 s for the photograph, and 12 for it in float32 if that is
+    another; 4 n for alphas and 4 n for coefficients of the colours; s n for alphas of the image's type; 12 n for
+    colours, and 3 s n for colours of another type than float32. Smoothing needs 4 n + 104 besides, but before there are
+    colours. To that come what does not depend on the photograph: 900 MB for the tiles that networks work on, and 300 MB
+    for the context of CUDA and the working memory of its libraries.
 
     Examples
     --------
