@@ -18,6 +18,11 @@ def image(rng):
     return rng.random((*SHAPE, 3))
 
 
+def cluster(backend, points):
+    result = fastsoft.kmeans(backend.array(points), 9, n_init=2, max_iterations=5)
+    return [backend.numpy(result.labels), backend.numpy(result.centers)]
+
+
 def superpixels(backend):
     row, col = np.mgrid[: SHAPE[0], : SHAPE[1]] // 9
     return fastsoft.superpixel_graph(backend.array(row * 5 + col))
@@ -49,6 +54,7 @@ def unmixed(backend, image):
 CALLS = {
     "guided_filter": lambda b, image: [b.numpy(fastsoft.guided_filter(b.array(image), b.array(image), radius=3))],
     "image_gradient": lambda b, image: [b.numpy(fastsoft.image_gradient(b.array(image)))],
+    "kmeans": lambda b, image: cluster(b, image.reshape(-1, 3)),
     "matting_laplacian": lambda b, image: [b.csr(fastsoft.matting_laplacian(b.array(image))).data],
     "operator": lambda b, image: _products(b, image),
     "pcg": lambda b, image: [b.numpy(_solve(b, image))],

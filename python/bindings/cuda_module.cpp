@@ -124,6 +124,7 @@ PYBIND11_MODULE(_cuda, module) {
     bind_graph_laplacian(module);
     bind_guided_filter(module);
     bind_image_gradient(module);
+    bind_kmeans(module);
     bind_matting_laplacian(module);
     bind_pcg(module);
     bind_project_colors(module);
