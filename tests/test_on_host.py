@@ -19,10 +19,18 @@ def image(rng):
 
 # Every operation of the backend, on arrays of the device; returns NumPy arrays.
 CALLS = {
+    "blur_fusion": lambda b, image: _colors(b, fastsoft.estimate_foreground, image, method="blur_fusion"),
     "guided_filter": lambda b, image: [b.numpy(fastsoft.guided_filter(b.array(image), b.array(image), radius=3))],
     "image_gradient": lambda b, image: [b.numpy(fastsoft.image_gradient(b.array(image)))],
     "matting_laplacian": lambda b, image: [b.csr(fastsoft.matting_laplacian(b.array(image))).data],
+    "multilevel_foreground": lambda b, image: _colors(b, fastsoft.estimate_foreground, image),
+    "refine_foreground": lambda b, image: _colors(b, fastsoft.refine_foreground, image),
 }
+
+
+def _colors(backend, function, image, **options):
+    """Of functions of a picture and its alpha."""
+    return [backend.numpy(function(backend.array(image), backend.array(image[:, :, 0].copy()), **options))]
 
 
 @pytest.mark.parametrize("name", CALLS)

@@ -11,6 +11,16 @@ import numpy as np
 
 # operation -> (multiple, why)
 PARITY = {
+    "blur_fusion": (
+        100.0,
+        "means over windows of up to 200 x 200 numbers that are not negative, summed in another order, times 3 in the last "
+        "step",
+    ),
+    "estimate_foreground": (
+        100.0,
+        "multi-level: each of up to a hundred visits of a pixel averages its neighbours and adds a correction of up to 1, "
+        "with a few roundings each",
+    ),
     "image_gradient": (30.0, "13 products of numbers up to 1, twice, then a norm: a few dozen roundings"),
     "guided_filter": (
         100.0,
@@ -20,6 +30,10 @@ PARITY = {
     "matting_laplacian": (
         12.0 * 9,
         "entries up to 9 are computed in double and rounded once; the diagonal sums 24 rounded numbers",
+    ),
+    "refine_foreground": (
+        50.0,
+        "roundings of averages spread like a diffusion: they add as the root of the number of updates, 36",
     ),
 }
 
