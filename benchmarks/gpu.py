@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Times of the operations on a CUDA device, beside what a copy of the same bytes takes.
+"""Times of operations and pipelines on a CUDA device, operations beside what a copy of the same bytes takes.
 
     python -m benchmarks.gpu [--output FILE]
 
@@ -7,6 +7,9 @@ Arrays are torch's and stay on the device. Each time is the median of several ru
 second-level cache is overwritten before each. `kernels` is the native call alone, `call` the public function with its
 checks, which read the image once more. Least bytes: inputs read once and outputs written once. The share is that of the
 bandwidth of a copy on the same device, which is measured first.
+
+Pipelines: photograph on the device to layers on the device, waiting for the device at both ends; the best of three runs
+after one that is not counted. Features and palettes are given.
 """
 
 from __future__ import annotations
@@ -14,11 +17,15 @@ from __future__ import annotations
 import argparse
 import math
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import fastsoft
+from benchmarks.images import synthetic_photo
 from benchmarks.timing import Band
 from fastsoft._dispatch import find_place
 
@@ -80,6 +87,54 @@ def operations(image: Any) -> dict[str, tuple[int, Callable[[], Any], Callable[[
     }
 
 
+def public_calls(image: Any) -> dict[str, Callable[[], Any]]:
+    """Return name -> call of operations whose least bytes say little."""
+    torch = sys.modules["torch"]
+    height, width, _ = image.shape
+    rows = torch.linspace(0, 1, height, dtype=image.dtype, device=image.device)[:, None]
+    alpha = rows.expand(height, width).contiguous()
+    layers = torch.stack([alpha, 1 - alpha], dim=2)
+    colors = torch.stack([image, 1 - image], dim=2)
+    return {
+        "slic, 2500 superpixels": lambda: fastsoft.slic(image, 2500),
+        "estimate_foreground, multi-level": lambda: fastsoft.estimate_foreground(image, alpha),
+        "project_colors, 2 layers": lambda: fastsoft.project_colors(layers, colors, image),
+        "kmeans, 7 clusters, one start": lambda: fastsoft.kmeans(image.reshape(-1, 3), 7, n_init=1),
+    }
+
+
+def pipelines(image: Any) -> dict[str, Callable[[], Any]]:
+    """Return name -> call that returns layers."""
+    features = fastsoft.guided_filter(image, image, radius=10, epsilon=1e-2).clamp(0, 1)
+    palette = np.array([[0, 0, 0], [1, 1, 1], [0.8, 0.1, 0.1], [0.1, 0.6, 0.1], [0.1, 0.1, 0.8], [0.9, 0.9, 0.2]])
+    return {
+        "segment, features given": lambda: fastsoft.segment(image, features=features),
+        "decompose_colors, 6 colours": lambda: fastsoft.decompose_colors(image, palette),
+    }
+
+
+def pipeline_table(torch: Any) -> str:
+    """Measure whole pipelines and return them as Markdown."""
+    lines = ["| pipeline | size | seconds | slowest stages |", "| --- | --- | --- | --- |"]
+    for height, width in SIZES:
+        image = torch.from_numpy(synthetic_photo(height, width).astype(np.float32)).cuda()
+        for name, run in pipelines(image).items():
+            best, timings = math.inf, {}
+            for turn in range(4):
+                torch.cuda.synchronize()
+                started = time.perf_counter()
+                layers = run()
+                torch.cuda.synchronize()
+                seconds = time.perf_counter() - started
+                if turn > 0 and seconds < best:
+                    best, timings = seconds, layers.timings
+                del layers
+            slowest = sorted(timings.items(), key=lambda item: -item[1])[:4]
+            stages = ", ".join(f"{stage} {spent:.3f} s" for stage, spent in slowest)
+            lines.append(f"| {name} | {width}x{height} | {best:.3f} | {stages} |")
+    return "\n".join(lines) + "\n"
+
+
 def table(torch: Any) -> str:
     """Measure everything and return it as Markdown."""
     bandwidth = copy_bandwidth(torch)
@@ -99,7 +154,10 @@ def table(torch: Any) -> str:
                     f"| {name} | {width}x{height} | {dtype} | {native:.3f} | {rate / 1e9:.0f} | {rate / bandwidth:.0%} "
                     f"| {public:.3f} |"
                 )
-    return "\n".join(lines) + "\n"
+            for name, call in public_calls(image).items():
+                public = milliseconds(torch, call)
+                lines.append(f"| {name} | {width}x{height} | {dtype} | | | | {public:.3f} |")
+    return "\n".join(lines) + "\n\n" + pipeline_table(torch)
 
 
 def main() -> int:

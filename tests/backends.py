@@ -70,6 +70,16 @@ class Backend:
         back = tuple(int(axis) for axis in np.argsort(order))
         return moved.transpose(back) if self.name == "cupy" else moved.permute(back)
 
+    def sparse(self, matrix: Any) -> Any:
+        """Return a SciPy CSR matrix as this library's, with its index types and its order of entries."""
+        if self.name == "numpy":
+            return matrix
+        data, indices, indptr = (self.array(part) for part in (matrix.data, matrix.indices, matrix.indptr))
+        if self.name == "cupy":
+            sparse = importlib.import_module("cupyx.scipy.sparse")
+            return sparse.csr_matrix((data, indices, indptr), shape=matrix.shape)
+        return self.library.sparse_csr_tensor(indptr, indices, data, size=matrix.shape, check_invariants=False)
+
     def numpy(self, array: Any) -> Any:
         """Return a result as NumPy's, after making sure that it is of this library and where it should be."""
         if self.name == "numpy":

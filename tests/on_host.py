@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from fastsoft import _dispatch, _native
+from fastsoft import _dispatch, _native, network_device
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -103,5 +103,6 @@ def install(monkeypatch: pytest.MonkeyPatch) -> None:
         return "cuda:0"
 
     monkeypatch.setattr(_native, "cuda", module)
+    monkeypatch.setattr(network_device, "problem", lambda: "")
     monkeypatch.setattr(_dispatch, "_TorchCudaPlace", HostPlace)
     monkeypatch.setattr(_dispatch, "_torch_device", torch_device)

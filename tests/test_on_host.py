@@ -25,6 +25,9 @@ CALLS = {
     "matting_laplacian": lambda b, image: [b.csr(fastsoft.matting_laplacian(b.array(image))).data],
     "multilevel_foreground": lambda b, image: _colors(b, fastsoft.estimate_foreground, image),
     "refine_foreground": lambda b, image: _colors(b, fastsoft.refine_foreground, image),
+    "slic": lambda b, image: [
+        b.numpy(fastsoft.slic(b.array(image), 30, enforce_connectivity=connected)) for connected in (True, False)
+    ],
 }
 
 
@@ -42,7 +45,7 @@ def test_results_do_not_depend_on_the_order_of_blocks_and_threads(host_backend, 
         np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize("name", ["guided_filter", "matting_laplacian"])
+@pytest.mark.parametrize("name", ["guided_filter", "matting_laplacian", "slic"])
 def test_lack_of_memory_is_an_error_that_leaves_nothing_behind(host_backend, image, name):
     # The fixture makes sure of the latter.
     with on_host.capacity(20000), pytest.raises(MemoryError, match=r"CUDA device 0 has .* MB more are needed"):

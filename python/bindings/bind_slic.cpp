@@ -8,8 +8,8 @@ namespace fastsoft::bindings {
 void bind_slic(py::module_& module) {
     module.def(
         "slic",
-        [](const py::array& image, const py::array& labels, std::ptrdiff_t n_segments, bool adaptive,
-           double compactness, std::ptrdiff_t max_iterations, bool enforce_connectivity, py::object progress) {
+        [](const Array& image, const Array& labels, std::ptrdiff_t n_segments, bool adaptive, double compactness,
+           std::ptrdiff_t max_iterations, bool enforce_connectivity, py::object progress) {
             return dispatch_float(image, "image", [&](auto zero) {
                 using T = decltype(zero);
                 const auto input = view<const T, 3>(image, "image");
@@ -21,8 +21,9 @@ void bind_slic(py::module_& module) {
                 params.max_iterations = max_iterations;
                 params.enforce_connectivity = enforce_connectivity;
                 PyMonitor monitor(std::move(progress));
-                const py::gil_scoped_release release;
-                return slic<T>(input, params, output, monitor);
+                return execute(image, [&](const auto&... context) {
+                    return backend::slic<T>(context..., input, params, output, monitor);
+                });
             });
         },
         py::arg("image"), py::arg("labels"), py::arg("n_segments"), py::arg("adaptive"), py::arg("compactness"),

@@ -77,4 +77,6 @@ PYBIND11_MODULE(_cuda, module) {
     bind_image_gradient(module);
     bind_matting_laplacian(module);
     bind_refine_foreground(module);
+    bind_slic(module);
+    bind_symmetric_operator(module);
 }

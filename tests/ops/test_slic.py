@@ -9,6 +9,7 @@ from scipy import ndimage
 
 import fastsoft
 from tests.reference import slic as reference
+from tests.tolerances import SLIC_LABELS
 
 
 def smooth_image(rng, height, width, dtype=np.float64, sigma=2.0):
@@ -173,6 +174,92 @@ def test_progress_rises_to_one_and_can_cancel(rng):
 
     def stop(fraction):
         raise fastsoft.Cancelled
+
+    with pytest.raises(fastsoft.Cancelled):
+        fastsoft.slic(image, 50, progress=stop)
+
+
+# Tiles of the kernels are 16x32; a window has more than one part where cells are long.
+@pytest.mark.parametrize(
+    ("shape", "n_segments"),
+    [((1, 1), 1), ((1, 40), 7), ((5, 7), 8), ((33, 65), 1), ((60, 83), 50), ((130, 170), 4), ((90, 120), 2000)],
+)
+@pytest.mark.parametrize("method", ["slic", "slic0"])
+@pytest.mark.parametrize("connected", [False, True])
+def test_backends_agree(rng, backend, dtype, shape, n_segments, method, connected):
+    image = smooth_image(rng, *shape, dtype)
+    options = {"method": method, "max_iterations": 5, "enforce_connectivity": connected}
+    result = backend.numpy(fastsoft.slic(backend.array(image), n_segments, **options))
+    assert result.shape == shape
+    assert result.dtype == np.int32
+    assert result.flags.c_contiguous
+    if connected:
+        assert_dense_and_connected(result)
+    expected = fastsoft.slic(image, n_segments, **options)
+    # A pixel that changes sides may cut off or join a piece, which moves the numbers of those after it: compare which
+    # pixels are together.
+    assert share_apart(result, expected) <= SLIC_LABELS[str(dtype)]
+    again = fastsoft.slic(backend.array(image), n_segments, **options)
+    np.testing.assert_array_equal(backend.numpy(again), result)
+
+
+def share_apart(a, b):
+    """Return the share of pixels outside of the largest common part of each label of `a` with one of `b`."""
+    pairs, counts = np.unique(np.stack([a.ravel(), b.ravel()]), axis=1, return_counts=True)
+    largest = np.zeros(a.max() + 1)
+    np.maximum.at(largest, pairs[0], counts)
+    return 1 - largest.sum() / a.size
+
+
+@pytest.mark.parametrize(("shape", "n_segments"), [((1, 40), 7), ((40, 1), 9), ((37, 70), 60), ((66, 97), 8)])
+@pytest.mark.parametrize("noise", [0.02, 0.5])
+def test_backends_connect_clusters_as_the_definition_says(rng, backend, shape, n_segments, noise):
+    image = (smooth_image(rng, *shape) + noise * rng.standard_normal((*shape, 3))).clip(0, 1)
+    options = {"method": "slic", "compactness": 1.0, "max_iterations": 3}
+    clusters = backend.numpy(fastsoft.slic(backend.array(image), n_segments, enforce_connectivity=False, **options))
+    np.testing.assert_array_equal(clusters, reference.number_densely(clusters))
+    cell = reference.seed_positions(reference.srgb_to_lab(image), n_segments)[1]
+    found = fastsoft.slic(backend.array(image), n_segments, **options)
+    np.testing.assert_array_equal(backend.numpy(found), reference.connect(clusters, cell[0] * cell[1] / 4))
+
+
+def test_backends_read_strided_and_offset_arrays(rng, backend, dtype):
+    wide = smooth_image(rng, 70, 120, dtype)
+    wide = np.concatenate([wide, wide], axis=2)
+    image = np.ascontiguousarray(wide[3::2, 5:105, 1:4])
+    expected = fastsoft.slic(backend.array(image), 30)
+    found = fastsoft.slic(backend.array(wide)[3::2, 5:105, 1:4], 30)
+    np.testing.assert_array_equal(backend.numpy(found), backend.numpy(expected))
+    planar = backend.array(np.moveaxis(np.moveaxis(image, 2, 0).copy(), 0, 2))
+    np.testing.assert_array_equal(backend.numpy(fastsoft.slic(planar, 30)), backend.numpy(expected))
+
+
+def test_backends_refuse_bad_input_with_the_same_words(backend):
+    image = np.full((6, 8, 3), 0.5)
+    with pytest.raises(ValueError, match=r"at most the number of pixels, 6x8 = 48, got 49"):
+        fastsoft.slic(backend.array(image), 49)
+    with pytest.raises(ValueError, match=r"image must have shape \(H, W, 3\), got \(6, 8\)"):
+        fastsoft.slic(backend.array(image[:, :, 0]), 4)
+    with pytest.raises(ValueError, match=r"image must lie in \[0, 1\], got values in \[127.5, 127.5\]"):
+        fastsoft.slic(backend.array(image * 255), 4)
+    image[3, 3, 1] = np.nan
+    with pytest.raises(ValueError, match="image must be finite, got 1 values"):
+        fastsoft.slic(backend.array(image), 4)
+    with pytest.raises(TypeError, match="image must have dtype float32 or float64, got uint8"):
+        fastsoft.slic(backend.array(np.zeros((4, 4, 3), dtype=np.uint8)), 4)
+
+
+def test_backends_can_be_cancelled(rng, backend):
+    image = backend.array(smooth_image(rng, 60, 80))
+    seen = []
+    fastsoft.slic(image, 50, progress=seen.append)
+    assert len(seen) >= 10
+    assert seen[-1] == 1.0
+    assert seen == sorted(seen)
+
+    def stop(fraction):
+        if fraction > 0.5:
+            raise fastsoft.Cancelled
 
     with pytest.raises(fastsoft.Cancelled):
         fastsoft.slic(image, 50, progress=stop)

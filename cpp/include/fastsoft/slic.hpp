@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "fastsoft/core/cuda_context.hpp"
 #include "fastsoft/core/monitor.hpp"
 #include "fastsoft/core/view.hpp"
 
@@ -49,4 +50,19 @@ std::ptrdiff_t slic(const View<const T, 3>& image, const SlicParams& params, std
 extern template std::ptrdiff_t slic<float>(const View<const float, 3>&, const SlicParams&, std::int32_t*, Monitor&);
 extern template std::ptrdiff_t slic<double>(const View<const double, 3>&, const SlicParams&, std::int32_t*, Monitor&);
 
+namespace cuda {
+
+// On the device of the context, in the order of its stream; image and labels are in its memory. Waits for the stream
+// once, at the end, to read how many labels there are. Nothing else is copied: connected pieces are found on the
+// device, with the labels that the CPU's pass would give (detail/segments_block.hpp).
+//
+// Sums are formed in the CPU's order; only distances and the conversion to CIELAB may round otherwise, where products
+// and sums are fused. A pixel that lies between two clusters to within that may fall to the other one.
+//
+// Workspace per pixel: 16 bytes in float32, 28 in float64 while clusters move, 12 afterwards.
+template <class T>
+std::ptrdiff_t slic(const Context& context, const View<const T, 3>& image, const SlicParams& params,
+                    std::int32_t* labels, Monitor& monitor);
+
+}  // namespace cuda
 }  // namespace fastsoft

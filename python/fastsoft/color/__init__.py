@@ -6,7 +6,7 @@ from __future__ import annotations
 from fastsoft.color.editing import recolor, smooth_layers
 from fastsoft.color.models import convert_published_weights, load_model
 from fastsoft.color.palette import check_palette, color_palette, format_color, parse_color
-from fastsoft.color.pipeline import decompose_colors
+from fastsoft.color.pipeline import decompose_colors, device_memory
 from fastsoft.color.processing import normalize_alphas, redistribute_alphas, smooth_alphas
 from fastsoft.color.video import Flicker, VideoResult, decompose_video, recolor_video
 
@@ -18,6 +18,7 @@ __all__ = [
     "convert_published_weights",
     "decompose_colors",
     "decompose_video",
+    "device_memory",
     "format_color",
     "load_model",
     "normalize_alphas",

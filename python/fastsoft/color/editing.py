@@ -15,6 +15,7 @@ import numpy as np
 from fastsoft._checks import as_float_array, check_finite, check_int, check_shape
 from fastsoft.color.palette import format_color
 from fastsoft.color.processing import smooth_alphas
+from fastsoft.layers.compositing import on_the_cpu
 from fastsoft.layers.result import Layers
 from fastsoft.ops.project_colors import project_colors
 
@@ -55,7 +56,7 @@ def recolor(layers: Layers, palette: Any) -> Layers:
     >>> fastsoft.recolor(layers, {0: (0.0, 1.0, 0.0)}).image.tolist()
     [[[0.0, 0.75, 0.25]]]
     """
-    if layers.palette is None or layers.colors is None:
+    if on_the_cpu(layers).palette is None or layers.colors is None:
         raise ValueError("layers must have a palette and colours of their own, got layers without")
     old = np.asarray(layers.palette, dtype=np.float64)
     n = len(old)
@@ -110,7 +111,7 @@ def smooth_layers(layers: Layers, *, radius: int = 3, epsilon: float = 1e-6) -> 
     TypeError, ValueError
         If an argument has another type or range.
     """
-    alphas = smooth_alphas(layers.alphas, layers.image, radius=radius, epsilon=epsilon)
+    alphas = smooth_alphas(on_the_cpu(layers).alphas, layers.image, radius=radius, epsilon=epsilon)
     colors = layers.colors
     if colors is not None and layers.settings.get("exact"):
         colors = project_colors(alphas, colors, layers.image)

@@ -12,16 +12,22 @@ __all__ = ["ColorModel", "convert_published_weights", "default_model", "load_mod
 
 
 class ColorModel(Protocol):
-    """What the pipeline needs of a model: alphas first, then, from the processed alphas, colours."""
+    """What the pipeline needs of a model: alphas first, then, from the processed alphas, colours.
+
+    Photograph and alphas are ndarrays, or tensors on a device, and the results are the same. The pipeline passes
+    `precision` only where it is not "float32".
+    """
 
     design: str
     source: str
     n_colors: tuple[int, int]
 
-    def alphas(self, image: Any, palette: Any, *, progress: Any = None) -> tuple[Any, Any]:
+    def alphas(self, image: Any, palette: Any, *, precision: str = "float32", progress: Any = None) -> tuple[Any, Any]:
         """Return alphas (H, W, n) that sum to 1, and what `colors` wants to know of the photograph."""
 
-    def colors(self, image: Any, palette: Any, alphas: Any, state: Any, *, progress: Any = None) -> Any:
+    def colors(
+        self, image: Any, palette: Any, alphas: Any, state: Any, *, precision: str = "float32", progress: Any = None
+    ) -> Any:
         """Return the colours (H, W, n, 3) of the layers."""
 
 

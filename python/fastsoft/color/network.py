@@ -20,6 +20,7 @@ from fastsoft._files import atomic_file
 from fastsoft.color.network_tiles import Window, over_tiles, windows
 from fastsoft.color.palette import MIN_COLORS
 from fastsoft.color.processing import normalize_alphas
+from fastsoft.network_device import arithmetic, network_on, normalize
 from fastsoft.networks import fill
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ class AlphaPredictor(UNet):
     def forward(self, image: Tensor, palette: Tensor) -> Tensor:  # type: ignore[override]
         """Map images (N, 3, H, W) and palettes (N, K, 3) to alphas (N, K, H, W) in (0, 1), not yet normalised."""
         planes = palette.flatten(1)[:, :, None, None].expand(-1, -1, *image.shape[2:])
-        return torch.sigmoid(super().forward(torch.cat([image, planes], dim=1)))
+        return torch.sigmoid(super().forward(torch.cat([image, planes], dim=1)).to(image.dtype))
 
 
 class ResiduePredictor(UNet):
@@ -126,7 +127,7 @@ class ResiduePredictor(UNet):
         n, k = alphas.shape[:2]
         colors = palette[:, :, :, None, None].expand(-1, -1, -1, *image.shape[2:])
         planes = torch.cat([colors, alphas[:, :, None]], dim=2).flatten(1, 2)
-        out = torch.tanh(super().forward(torch.cat([image, planes], dim=1)))
+        out = torch.tanh(super().forward(torch.cat([image, planes], dim=1)).to(image.dtype))
         return out.reshape(n, k, 3, *image.shape[2:])
 
     def forward(self, image: Tensor, palette: Tensor, alphas: Tensor) -> Tensor:  # type: ignore[override]
@@ -188,35 +189,47 @@ class PublishedModel:
         return cls(alpha, residue, name)
 
     def alphas(
-        self, image: Any, palette: Any, *, tile: int = TILE, progress: Callable[[float], None] | None = None
+        self,
+        image: Any,
+        palette: Any,
+        *,
+        tile: int = TILE,
+        precision: str = "float32",
+        progress: Callable[[float], None] | None = None,
     ) -> tuple[Any, None]:
         """Predict alphas and normalise them.
 
         Parameters
         ----------
-        image : ndarray, shape (H, W, 3), float32
+        image : ndarray or Tensor on a device, shape (H, W, 3), float32
         palette : ndarray, shape (n, 3), float32
         tile : int
             Pixels along a side of a tile, a multiple of 8.
+        precision : {"float32", "bfloat16", "float16"}, default "float32"
+            Of the convolutions.
         progress : callable, optional
             Called with the fraction done.
 
         Returns
         -------
-        alphas : ndarray, shape (H, W, n), float32
+        alphas : ndarray or Tensor, shape (H, W, n), float32
             In [0, 1], with sum 1.
         state : None
             What `colors` may reuse; these networks share nothing.
         """
         n = len(palette)
         filled = torch.from_numpy(self._filled(palette))[None]
+        tiles = list(windows(image.shape, tile, STRIDE, HALO))
+        if isinstance(image, Tensor):
+            return self._alphas_on_device(image, n, filled, tiles, precision, progress), None
         out = np.zeros((n, *image.shape[:2]), dtype=np.float32)
 
         def work(window: Window) -> None:
-            found = self._alpha(window.cut(image), filled)[0].numpy()
+            with arithmetic(filled.device, precision):
+                found = self._alpha(window.cut(image), filled)[0].float().numpy()
             _add_repeats(out[:, *window.place], found[:, *window.core])
 
-        over_tiles(list(windows(image.shape, tile, STRIDE, HALO)), work, progress)
+        over_tiles(tiles, work, progress)
         alphas = out.transpose(1, 2, 0)
         return normalize_alphas(alphas, out=alphas), None
 
@@ -228,43 +241,99 @@ class PublishedModel:
         state: None = None,
         *,
         tile: int = TILE,
+        precision: str = "float32",
         progress: Callable[[float], None] | None = None,
     ) -> Any:
         """Predict the colours of the layers from the processed alphas.
 
         Parameters
         ----------
-        image : ndarray, shape (H, W, 3), float32
+        image : ndarray or Tensor on a device, shape (H, W, 3), float32
         palette : ndarray, shape (n, 3), float32
-        alphas : ndarray, shape (H, W, n), float32
+        alphas : ndarray or Tensor, shape (H, W, n), float32
         state : None
         tile : int
+        precision : str
         progress : callable, optional
 
         Returns
         -------
-        ndarray, shape (H, W, n, 3), float32
+        ndarray or Tensor, shape (H, W, n, 3), float32
             In [0, 1].
         """
         n = len(palette)
         filled = self._filled(palette)
+        tiles = list(windows(image.shape, tile, STRIDE, HALO))
         order = np.arange(len(filled)) % n
         # Layers of one colour share its alpha evenly.
         count = np.bincount(order).astype(np.float32)
+        if isinstance(image, Tensor):
+            return self._colors_on_device(image, palette, alphas, (filled, order, count), tiles, precision, progress)
         out = np.zeros((n, 3, *image.shape[:2]), dtype=np.float32)
 
         def work(window: Window) -> None:
             shares = window.cut(alphas) / torch.from_numpy(count)[:, None, None]
-            found = self._residue.raw(window.cut(image), torch.from_numpy(filled)[None], shares[:, order])[0].numpy()
-            _add_repeats(out[:, :, *window.place], found[:, :, *window.core])
+            with arithmetic(shares.device, precision):
+                found = self._residue.raw(window.cut(image), torch.from_numpy(filled)[None], shares[:, order])
+            _add_repeats(out[:, :, *window.place], found[0].float().numpy()[:, :, *window.core])
 
-        over_tiles(list(windows(image.shape, tile, STRIDE, HALO)), work, progress)
+        over_tiles(tiles, work, progress)
         for i, channel in np.ndindex(n, 3):
             plane = out[i, channel]
             plane /= count[i]
             plane += palette[i, channel] - plane.mean(dtype=np.float64)
             np.clip(plane, 0, 1, out=plane)
         return out.transpose(2, 3, 0, 1)
+
+    def _alphas_on_device(
+        self,
+        image: Tensor,
+        n: int,
+        palette: Tensor,
+        tiles: list[Window],
+        precision: str,
+        progress: Callable[[float], None] | None,
+    ) -> Tensor:
+        network, palette = network_on(self._alpha, image.device), palette.to(image.device)
+        out = image.new_zeros((n, *image.shape[:2]))
+
+        def work(window: Window) -> None:
+            with arithmetic(image.device, precision):
+                found = network(window.cut(image).to(memory_format=torch.channels_last), palette)[0].float()
+            _add_repeats(out[:, *window.place], found[:, *window.core])
+
+        over_tiles(tiles, work, progress, at_once=1)
+        alphas = out.permute(1, 2, 0)
+        return normalize(alphas, out=alphas)
+
+    def _colors_on_device(
+        self,
+        image: Tensor,
+        palette: Any,
+        alphas: Tensor,
+        repeats: tuple[Any, Any, Any],
+        tiles: list[Window],
+        precision: str,
+        progress: Callable[[float], None] | None,
+    ) -> Tensor:
+        network = network_on(self._residue, image.device)
+        filled, order, count = (torch.from_numpy(value).to(image.device) for value in repeats)
+        n = len(palette)
+        out = image.new_zeros((n, 3, *image.shape[:2]))
+
+        def work(window: Window) -> None:
+            shares = window.cut(alphas) / count[:, None, None]
+            with arithmetic(image.device, precision):
+                found = network.raw(window.cut(image), filled[None], shares[:, order])[0].float()
+            _add_repeats(out[:, :, *window.place], found[:, :, *window.core])
+
+        over_tiles(tiles, work, progress, at_once=1)
+        for i, channel in np.ndindex(n, 3):
+            plane = out[i, channel]
+            plane /= count[i]
+            plane += (float(palette[i, channel]) - plane.mean(dtype=torch.float64)).to(plane.dtype)
+            plane.clamp_(0, 1)
+        return out.permute(2, 3, 0, 1)
 
     def _filled(self, palette: Any) -> Any:
         """Repeat a palette from its start until it has as many colours as the networks take."""

@@ -37,6 +37,7 @@ from torch import Tensor, nn
 from fastsoft._files import atomic_file
 from fastsoft.color.network_tiles import Window, over_tiles, windows
 from fastsoft.color.palette import MIN_COLORS
+from fastsoft.network_device import arithmetic, network_on
 from fastsoft.networks import fill
 from fastsoft.ops.unmixing import LEAST_SCALE, unmix_alphas, unmix_colors
 
@@ -66,6 +67,8 @@ OFFSET_SCALE = 0.1
 HALO = 80
 # Pixels times layers of a tile with its halo: its widest feature map then takes 48 MB.
 TILE_SIZE = 6_000_000
+# On a device, pixels times layers of which colours are computed at a time: its temporaries then take 200 MB.
+STRIP_SIZE = 4_000_000
 
 
 class _Sparsemax(torch.autograd.Function):
@@ -229,7 +232,8 @@ class LayerNetwork(nn.Module):
         x = self._up(self.from_sixteenth(x), eighth_features)
         x = self._up(self.from_eighth(self.eighth_up(x, k)), quarter_features)
         del quarter_features, eighth_features
-        raw = _per_image(F.pixel_shuffle(self.head(self.quarter_up(x, k)), 2), k)
+        # What follows is not for the few digits that convolutions may have been computed in.
+        raw = _per_image(F.pixel_shuffle(self.head(self.quarter_up(x, k)), 2), k).to(image.dtype)
         slope, level, offset, gain = raw[:, :, :3], raw[:, :, 3:4], raw[:, :, 4:7], raw[:, :, 7:]
         slope = slope / scale[:, None]
         # The slope turns about the mean colour of the place: level and slope are then about different things.
@@ -252,7 +256,10 @@ class LayerNetwork(nn.Module):
 
     def alphas(self, image: Tensor, palette: Tensor, coefficients: Tensor) -> Tensor:
         """Return the alphas (N, K, H, W) from all or the first four coefficients."""
-        values = _enlarged(coefficients[:, :, :4])
+        return self.alphas_at(image, palette, _enlarged(coefficients[:, :, :4]))
+
+    def alphas_at(self, image: Tensor, palette: Tensor, values: Tensor) -> Tensor:
+        """Return the alphas (N, K, H, W) from A and b at every pixel, (N, K, 4, H, W)."""
         slope, level = values[:, :, :3], values[:, :, 3]
         distance = (image[:, None] - palette[:, :, :, None, None]).square().sum(dim=2)
         z = (slope * image[:, None]).sum(dim=2) + level
@@ -265,7 +272,10 @@ class LayerNetwork(nn.Module):
 
     def colors(self, image: Tensor, palette: Tensor, alphas: Tensor, coefficients: Tensor) -> tuple[Tensor, Tensor]:
         """Return palette colours with their offsets, and the colours, both (N, K, 3, H, W), from the last four."""
-        values = _enlarged(coefficients[:, :, -4:])
+        return self.colors_at(image, palette, alphas, _enlarged(coefficients[:, :, -4:]))
+
+    def colors_at(self, image: Tensor, palette: Tensor, alphas: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what `colors` does, from o and g at every pixel, (N, K, 4, H, W)."""
         offset, gain = values[:, :, :3], values[:, :, 3:]
         bases = palette[:, :, :, None, None] + offset
         error = image - (alphas[:, :, None] * bases).sum(dim=1)
@@ -293,7 +303,8 @@ class LayerModel:
     -----
     The convolutions run in tiles that overlap by what they see (for seven colours up to 752x752 pixels), so that memory
     beyond the result does not grow with the photograph but for the coefficients: 4 bytes for each layer and pixel. What
-    is done at every pixel is native code (`fastsoft.ops.unmixing`). Tiles change nothing but the rounding.
+    is done at every pixel is native code (`fastsoft.ops.unmixing`), and on a CUDA device torch. Tiles change nothing
+    but the rounding. Photographs that are tensors on a device stay there, and so do the results.
     """
 
     design = DESIGN
@@ -321,36 +332,48 @@ class LayerModel:
         return cls(network, name)
 
     def alphas(
-        self, image: Any, palette: Any, *, tile: int | None = None, progress: Callable[[float], None] | None = None
+        self,
+        image: Any,
+        palette: Any,
+        *,
+        tile: int | None = None,
+        precision: str = "float32",
+        progress: Callable[[float], None] | None = None,
     ) -> tuple[Any, Any]:
         """Predict alphas.
 
         Parameters
         ----------
-        image : ndarray, shape (H, W, 3), float32
+        image : ndarray or Tensor on a device, shape (H, W, 3), float32
         palette : ndarray, shape (n, 3), float32
         tile : int, optional
             Most pixels along a side of a tile, a multiple of 16.
+        precision : {"float32", "bfloat16", "float16"}, default "float32"
+            Of the convolutions.
         progress : callable, optional
             Called with the fraction done.
 
         Returns
         -------
-        alphas : ndarray, shape (H, W, n), float32
+        alphas : ndarray or Tensor, shape (H, W, n), float32
             In [0, 1], with sum 1.
-        state : ndarray, shape (ceil(H / 2), ceil(W / 2), n, 4), float32
+        state : ndarray or Tensor, shape (ceil(H / 2), ceil(W / 2), n, 4), float32
             Coefficients of the colours, for `colors`.
         """
         n = len(palette)
         height, width = image.shape[:2]
         if tile is None:
             tile = (int((TILE_SIZE / n) ** 0.5) - 2 * HALO) // STRIDE * STRIDE
+        tiles = list(windows(image.shape, tile, STRIDE, HALO))
+        if isinstance(image, Tensor):
+            return self._alphas_on_device(image, palette, tiles, precision, progress)
         alphas = np.empty((n, height, width), dtype=np.float32).transpose(1, 2, 0)
         state = np.empty((n, 4, -(-height // 2), -(-width // 2)), dtype=np.float32).transpose(2, 3, 0, 1)
         colors = torch.from_numpy(palette)[None]
 
         def work(window: Window) -> None:
-            found = self._network.coefficients(window.cut(image), colors)[0].permute(2, 3, 0, 1).numpy()
+            with arithmetic(colors.device, precision):
+                found = self._network.coefficients(window.cut(image), colors)[0].permute(2, 3, 0, 1).numpy()
             unmix_alphas(
                 image[window.place],
                 palette,
@@ -359,12 +382,32 @@ class LayerModel:
                 steps=self._network.steps,
                 out=alphas[window.place],
             )
-            rows, cols, from_rows, from_cols = (
-                slice(cut.start // 2, -(-cut.stop // 2)) for cut in (*window.place, *window.core)
-            )
+            rows, cols, from_rows, from_cols = _halves(window)
             state[rows, cols] = found[from_rows, from_cols, :, 4:]
 
-        over_tiles(list(windows(image.shape, tile, STRIDE, HALO)), work, progress)
+        over_tiles(tiles, work, progress)
+        return alphas, state
+
+    def _alphas_on_device(
+        self, image: Tensor, palette: Any, tiles: list[Window], precision: str, progress: Callable[[float], None] | None
+    ) -> tuple[Tensor, Tensor]:
+        network = network_on(self._network, image.device)
+        colors = torch.from_numpy(palette).to(image.device)[None]
+        n, (height, width) = len(palette), image.shape[:2]
+        alphas = image.new_empty((n, height, width)).permute(1, 2, 0)
+        state = image.new_empty((n, 4, -(-height // 2), -(-width // 2))).permute(2, 3, 0, 1)
+
+        def work(window: Window) -> None:
+            given = window.cut(image).to(memory_format=torch.channels_last)
+            with arithmetic(image.device, precision):
+                found = network.coefficients(given, colors)
+            values = _enlarged_part(found[:, :, :4], *window.core)
+            pixels = image[window.place].permute(2, 0, 1)[None]
+            alphas[window.place] = network.alphas_at(pixels, colors, values)[0].permute(1, 2, 0)
+            rows, cols, from_rows, from_cols = _halves(window)
+            state[rows, cols] = found[0, :, 4:, from_rows, from_cols].permute(2, 3, 0, 1)
+
+        over_tiles(tiles, work, progress, at_once=1)
         return alphas, state
 
     def colors(
@@ -374,30 +417,59 @@ class LayerModel:
         alphas: Any,
         state: Any,
         *,
+        precision: str = "float32",
         progress: Callable[[float], None] | None = None,
     ) -> Any:
         """Return the colours of the layers for the processed alphas.
 
         Parameters
         ----------
-        image : ndarray, shape (H, W, 3), float32
+        image : ndarray or Tensor on a device, shape (H, W, 3), float32
         palette : ndarray, shape (n, 3), float32
-        alphas : ndarray, shape (H, W, n), float32
+        alphas : ndarray or Tensor, shape (H, W, n), float32
             In [0, 1], with sum 1.
-        state : ndarray
+        state : ndarray or Tensor
             What `alphas` returned for the same photograph and palette.
+        precision : str
+            Ignored: there are no convolutions.
         progress : callable, optional
 
         Returns
         -------
-        ndarray, shape (H, W, n, 3), float32
+        ndarray or Tensor, shape (H, W, n, 3), float32
             In [0, 1].
         """
+        if isinstance(image, Tensor):
+            return self._colors_on_device(image, palette, alphas, state, progress)
         out = np.empty((len(palette), 3, *image.shape[:2]), dtype=np.float32).transpose(2, 3, 0, 1)
         unmix_colors(image, palette, alphas, state, out=out)
         if progress is not None:
             progress(1.0)
         return out
+
+    def _colors_on_device(
+        self, image: Tensor, palette: Any, alphas: Tensor, state: Tensor, progress: Callable[[float], None] | None
+    ) -> Tensor:
+        colors = torch.from_numpy(palette).to(image.device)[None]
+        n, (height, width) = len(palette), image.shape[:2]
+        out = image.new_empty((n, 3, height, width)).permute(2, 3, 0, 1)
+        coefficients = state.permute(2, 3, 0, 1)[None]
+        # Rows at a time, as what is computed on the way is several times as large as the result.
+        count = max(2, STRIP_SIZE // (n * width) // 2 * 2)
+        with torch.inference_mode():
+            for first in range(0, height, count):
+                rows = slice(first, min(first + count, height))
+                pixels, shares = (x[rows].permute(2, 0, 1)[None] for x in (image, alphas))
+                values = _enlarged_part(coefficients, rows, slice(0, width))
+                out[rows] = self._network.colors_at(pixels, colors, shares, values)[1][0].permute(2, 3, 0, 1)
+                if progress is not None:
+                    progress(rows.stop / height)
+        return out
+
+
+def _halves(window: Window) -> tuple[slice, ...]:
+    """Return rows and columns of a tile's coefficients, in the photograph's and in those of what the networks see."""
+    return tuple(slice(cut.start // 2, -(-cut.stop // 2)) for cut in (*window.place, *window.core))
 
 
 def save_network(
@@ -443,3 +515,14 @@ def _enlarged(coefficients: Tensor) -> Tensor:
     """Bring coefficients (N, K, C, h, w) to twice the size."""
     flat = F.interpolate(coefficients.flatten(1, 2), scale_factor=2.0, mode="bilinear", align_corners=False)
     return flat.reshape(*coefficients.shape[:3], *flat.shape[2:])
+
+
+def _enlarged_part(coefficients: Tensor, rows: slice, cols: slice) -> Tensor:
+    """Return some rows and columns of what `_enlarged` returns."""
+    low, inner = [], []
+    for axis, wanted in ((3, rows), (4, cols)):
+        # A pixel lies between two coefficients.
+        begin, end = max(wanted.start // 2 - 1, 0), min(-(-wanted.stop // 2) + 1, coefficients.shape[axis])
+        low.append(slice(begin, end))
+        inner.append(slice(wanted.start - 2 * begin, wanted.stop - 2 * begin))
+    return _enlarged(coefficients[:, :, :, low[0], low[1]])[:, :, :, inner[0], inner[1]]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from fastsoft._environment import release_memory
@@ -47,7 +48,13 @@ class Window:
         return self.row.core, self.col.core
 
     def cut(self, array: Any) -> Tensor:
-        """Return the tile with its surroundings as (1, C, h, w), the last row and column repeated where it ends."""
+        """Return the tile of an array or tensor (H, W, C) with its surroundings as (1, C, h, w).
+
+        The last row and column are repeated where it ends.
+        """
+        if isinstance(array, Tensor):
+            part = array[self.row.given, self.col.given].permute(2, 0, 1)[None]
+            return F.pad(part, (0, self.col.padding, 0, self.row.padding), mode="replicate").contiguous()
         planes = array[self.row.given, self.col.given].transpose(2, 0, 1)
         if self.row.padding or self.col.padding:
             planes = np.pad(planes, ((0, 0), (0, self.row.padding), (0, self.col.padding)), mode="edge")
@@ -90,14 +97,18 @@ def _stretches(extent: int, tile: int, stride: int, halo: int) -> Iterator[Stret
 
 
 def over_tiles(
-    tiles: list[Window], work: Callable[[Window], None], progress: Callable[[float], None] | None = None
+    tiles: list[Window],
+    work: Callable[[Window], None],
+    progress: Callable[[float], None] | None = None,
+    *,
+    at_once: int | None = None,
 ) -> None:
-    """Call ``work(tile)`` for all tiles, without gradients, as many at a time as torch may use threads.
+    """Call ``work(tile)`` for all tiles, without gradients, as many at a time as torch may use threads, or `at_once`.
 
     Each runs in one thread. Threads within the convolutions would wait for each other after every layer, which on a
     processor that others use, too, took several times as long as one thread alone.
     """
-    threads = torch.get_num_threads()
+    threads = torch.get_num_threads() if at_once is None else at_once
 
     def one(tile: Window) -> None:
         with torch.inference_mode():

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastsoft._checks import check_image, check_int, check_number, check_shape
+from fastsoft._device import cast, check_precision, find_device
+from fastsoft._dispatch import find_place
 from fastsoft._stages import timed_stage
 from fastsoft.color.models import default_model, load_model
 from fastsoft.color.palette import check_palette, color_palette, format_color
@@ -21,17 +23,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
+    from fastsoft._device import Device
     from fastsoft.color.models import ColorModel
 
     Progress = Callable[[str, float], None]
 
-__all__ = ["STAGES", "decompose_colors"]
+__all__ = ["STAGES", "decompose_colors", "device_memory"]
 
 # Name of every stage and roughly its share of the time, for progress bars.
 STAGES = {"palette": 0.1, "alphas": 0.4, "processing": 0.05, "colors": 0.4, "recomposition": 0.05}
 
 # A few roundings of float32: what the division by the sum leaves.
 SUM_SLACK = 5e-7
+
+# Working memory on a device that does not depend on the photograph: of the tiles, and of CUDA and its libraries.
+TILE_BYTES, CONTEXT_BYTES = 900_000_000, 300_000_000
 
 # Colours of a palette that is not given, as in the paper.
 N_COLORS = 7
@@ -47,6 +53,8 @@ def decompose_colors(
     smooth_epsilon: float = 1e-6,
     process: Callable[[Any], Any] | None = None,
     seed: int = 0,
+    device: str | None = None,
+    precision: str = "float32",
     progress: Progress | None = None,
 ) -> Layers:
     """Decompose a photograph into layers of homogeneous colour.
@@ -56,8 +64,8 @@ def decompose_colors(
 
     Parameters
     ----------
-    image : ndarray, shape (H, W, 3), float32 or float64
-        RGB in [0, 1].
+    image : array, shape (H, W, 3), float32 or float64
+        RGB in [0, 1]. Of NumPy, or of torch or CuPy on a CUDA device.
     palette : int or ndarray, shape (n, 3), floating point, optional
         The colours, in [0, 1], all different; or their number, 7 by default, and k-means finds them
         (`fastsoft.color.color_palette`). How many there may be depends on the weights.
@@ -74,32 +82,54 @@ def decompose_colors(
     process : callable, optional
         Called with the alphas (H, W, n) before colours are predicted from them, returns others of the same shape,
         for instance by `fastsoft.color.redistribute_alphas`. They are moved to the nearest that are in [0, 1] and sum
-        to 1.
+        to 1. Alphas of a NumPy image are a NumPy array, whatever the device; others stay on theirs.
     seed : int, default 0
         Of k-means.
+    device : {"cpu", "cuda", "cuda:N", "auto"}, optional
+        Where to compute. Default: where the image is, which for NumPy arrays is the CPU. "cuda" takes the first CUDA
+        device; "auto" does where there is one, and else the CPU.
+    precision : {"float32", "bfloat16", "float16"}, default "float32"
+        Of the networks' convolutions; float16 not on the CPU. See Notes.
     progress : callable, optional
         Called as ``progress(stage, fraction)`` within and between stages. An exception raised in it ends the run.
 
     Returns
     -------
     Layers
-        In the order of the palette, with `colors` and `palette`; of the image's dtype.
+        In the order of the palette, with `colors` and `palette`; of the image's library, device and dtype.
 
     Raises
     ------
+    CudaError
+        If a device is asked for that is not there.
+    MemoryError
+        If the device has less memory free than the run is estimated to need (`fastsoft.color.device_memory`); before
+        it starts.
     TypeError, ValueError
         If an argument has another type, shape or range, or the palette has more colours than the weights take.
 
     Notes
     -----
-    The networks compute in float32, whatever the dtype of the image.
+    The networks compute in float32, whatever the dtype of the image, or with convolutions in `precision`. What bfloat16
+    costs in quality: ``benchmarks/results/precision.md``.
+
+    On a device nothing leaves it between the stages but the pixels that a palette is found on, and alphas for `process`
+    where the image is NumPy's. Networks stay on the device as long as their model lives: give `weights` as a model to
+    keep them there between calls.
 
     References
     ----------
     .. [1] N. Akimoto, H. Zhu, Y. Jin, Y. Aoki, "Fast Soft Color Segmentation", CVPR 2020.
        :doi:`10.1109/CVPR42600.2020.00830`
     """
-    image = check_image(image)
+    where = find_device(device, image=image)
+    given = image
+    if where is None or where.library == "numpy":
+        given = image = check_image(image)
+        itemsize = image.dtype.itemsize
+    else:
+        itemsize = check_image(image, place=find_place(image=image)).dtype.itemsize
+    precision = check_precision(precision, where)
     smooth = check_int(smooth, "smooth", low=0)
     smooth_epsilon = check_number(smooth_epsilon, "smooth_epsilon", low=0, exclusive=True)
     seed = check_int(seed, "seed", low=0)
@@ -117,6 +147,14 @@ def decompose_colors(
         check_int(palette, "palette", low=model.n_colors[0], high=model.n_colors[1])
     else:
         palette = check_palette(palette, model.n_colors)
+    if where is not None:
+        n_colors = int(palette) if np.ndim(palette) == 0 else len(palette)
+        where.require(
+            device_memory(image.shape, n_colors, itemsize=itemsize, smooth=bool(smooth)),
+            f"decompose_colors of {image.shape[1]}x{image.shape[0]} pixels into {n_colors} layers",
+            "use fewer pixels, fewer colours or float32 images",
+        )
+    options = {} if precision == "float32" else {"precision": precision}
 
     timings: dict[str, float] = {}
 
@@ -125,10 +163,12 @@ def decompose_colors(
 
     with stage("palette"):
         found = color_palette(image, palette, seed=seed) if np.ndim(palette) == 0 else palette
+        if where is not None:
+            image = where.tensor(image)
     # What the networks see; the photograph itself where it is of their type.
-    picture, colors_in = image.astype(np.float32, copy=False), found.astype(np.float32)
+    picture, colors_in = cast(image, np.float32), found.astype(np.float32)
     with stage("alphas") as report:
-        alphas, state = model.alphas(picture, colors_in, progress=report)
+        alphas, state = model.alphas(picture, colors_in, progress=report, **options)
     largest_correction = 0.0
     with stage("processing"):
         shape = alphas.shape
@@ -138,16 +178,20 @@ def decompose_colors(
         if smooth:
             alphas = smooth_alphas(alphas, picture, radius=smooth, epsilon=smooth_epsilon, project=False)
         if process is not None:
-            alphas = np.asarray(process(alphas))
+            alphas = _processed(process, alphas, where)
             check_shape(alphas, shape, "the alphas that process returned")
         if process is not None or smooth or alphas.dtype != image.dtype or largest_excess(alphas) > SUM_SLACK:
-            alphas, largest_correction = project_to_simplex(alphas.astype(image.dtype, copy=False))
+            alphas, largest_correction = project_to_simplex(cast(alphas, image.dtype))
     with stage("colors") as report:
-        colors = model.colors(picture, colors_in, alphas.astype(np.float32, copy=False), state, progress=report)
-        colors = colors.astype(image.dtype, copy=False)
+        colors = model.colors(picture, colors_in, cast(alphas, np.float32), state, progress=report, **options)
+        colors = cast(colors, image.dtype)
+        del state, picture
     with stage("recomposition"):
         if exact:
             colors = project_colors(alphas, colors, image, out=colors)
+        if where is not None:
+            del image
+            alphas, colors = where.result(alphas), where.result(colors)
     settings = {
         "method": "colors",
         "design": model.design,
@@ -158,5 +202,53 @@ def decompose_colors(
         "smooth_epsilon": smooth_epsilon if smooth else None,
         "processed": process is not None,
         "seed": seed if np.ndim(palette) == 0 else None,
+        "device": "cpu" if where is None else where.name,
+        "precision": precision,
     }
-    return Layers(alphas, image, largest_correction, timings, settings, colors=colors, palette=found)
+    return Layers(alphas, given, largest_correction, timings, settings, colors=colors, palette=found)
+
+
+def _processed(process: Callable[[Any], Any], alphas: Any, where: Device | None) -> Any:
+    """Call the user's function with alphas of the user's library."""
+    if where is None:
+        return np.asarray(process(alphas))
+    return where.tensor(process(where.result(alphas)))
+
+
+def device_memory(shape: tuple[int, ...], n_colors: int, *, itemsize: int = 4, smooth: bool = False) -> int:
+    """Estimate how much memory `decompose_colors` needs on a CUDA device, the photograph and the result included.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Height and width come first.
+    n_colors : int
+    itemsize : int, default 4
+        Bytes of a number of the image: 4 or 8.
+    smooth : bool, default False
+        Whether alphas are smoothed.
+
+    Returns
+    -------
+    int
+        Bytes, an upper estimate.
+
+    Notes
+    -----
+    For n colours and numbers of s bytes, per pixel: 3 s for the photograph, and 12 for it in float32 if that is
+    another; 4 n for alphas and 4 n for coefficients of the colours; s n for alphas of the image's type; 12 n for
+    colours, and 3 s n for colours of another type than float32. Smoothing needs 4 n + 104 besides, but before there are
+    colours. To that come what does not depend on the photograph: 900 MB for the tiles that networks work on, and 300 MB
+    for the context of CUDA and the working memory of its libraries.
+
+    Examples
+    --------
+    >>> from fastsoft.color import device_memory
+    >>> [round(device_memory(shape, 7) / 1e9, 1) for shape in [(1080, 1920), (2160, 3840), (4320, 7680)]]
+    [1.5, 2.6, 6.8]
+    """
+    n_pixels = shape[0] * shape[1]
+    other = itemsize != 4
+    kept = 3 * itemsize + 12 * other + n_colors * (8 + itemsize)
+    later = n_colors * (12 + 3 * itemsize * other)
+    return n_pixels * (kept + max(later, (4 * n_colors + 104) * smooth)) + TILE_BYTES + CONTEXT_BYTES

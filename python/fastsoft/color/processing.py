@@ -11,7 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from fastsoft._arrays import like
 from fastsoft._checks import as_float_array, check_image, check_int, check_mask, check_number, check_shape
+from fastsoft._device import on_device, tensor_of
+from fastsoft._dispatch import find_place
 from fastsoft.layers.simplex import project_to_simplex
 from fastsoft.ops.guided_filter import guided_filter
 
@@ -30,14 +33,21 @@ def normalize_alphas(alphas: Any, *, out: Any = None) -> Any:
 
     Parameters
     ----------
-    alphas : ndarray, shape (H, W, n), float32 or float64
-    out : ndarray, optional
+    alphas : array, shape (H, W, n), float32 or float64
+        Of NumPy, or of torch or CuPy on a CUDA device.
+    out : array, optional
         Receives the result; may be `alphas`.
 
     Returns
     -------
-    ndarray, shape and dtype of `alphas`
+    array, library, shape and dtype of `alphas`
     """
+    if on_device(alphas, "alphas"):
+        from fastsoft import network_device
+
+        given = None if out is None else tensor_of(out)
+        found = network_device.normalize(_checked(alphas), out=given)
+        return like(found, alphas) if out is None else out
     alphas = as_float_array(alphas, "alphas")
     out = np.empty_like(alphas) if out is None else out
     for first in range(0, len(alphas), _ROWS):
@@ -52,9 +62,10 @@ def smooth_alphas(alphas: Any, image: Any, *, radius: int = 3, epsilon: float = 
 
     Parameters
     ----------
-    alphas : ndarray, shape (H, W, n), float32 or float64
-    image : ndarray, shape (H, W, 3)
-        RGB in [0, 1].
+    alphas : array, shape (H, W, n), float32 or float64
+        Of NumPy, or of torch or CuPy on a CUDA device.
+    image : array, shape (H, W, 3)
+        RGB in [0, 1], on the device of `alphas`.
     radius : int, default 3
     epsilon : float, default 1e-6
         Both defaults are those of the authors' program.
@@ -64,7 +75,7 @@ def smooth_alphas(alphas: Any, image: Any, *, radius: int = 3, epsilon: float = 
 
     Returns
     -------
-    ndarray, shape and dtype of `alphas`
+    array, library, shape and dtype of `alphas`
 
     Raises
     ------
@@ -80,17 +91,38 @@ def smooth_alphas(alphas: Any, image: Any, *, radius: int = 3, epsilon: float = 
     >>> bool(smooth.std() < 0.5 * alphas.std()), bool(np.allclose(smooth.sum(axis=2), 1))
     (True, True)
     """
+    radius = check_int(radius, "radius", low=0)
+    epsilon = check_number(epsilon, "epsilon", low=0, exclusive=True)
+    if on_device(alphas, "alphas"):
+        return _smooth_on_device(alphas, image, radius, epsilon, project)
     alphas = as_float_array(alphas, "alphas")
     image = check_image(image)
     check_shape(alphas, (*image.shape[:2], "n"), "alphas")
-    radius = check_int(radius, "radius", low=0)
-    epsilon = check_number(epsilon, "epsilon", low=0, exclusive=True)
     guide = np.zeros(image.shape[:2], dtype=alphas.dtype)
     for channel, weight in enumerate(LUMA):
         guide += image[:, :, channel] * alphas.dtype.type(weight)
     smooth = guided_filter(guide, alphas, radius=radius, epsilon=epsilon)
     smooth = normalize_alphas(smooth, out=smooth)
     return project_to_simplex(smooth)[0] if project else smooth
+
+
+def _checked(alphas: Any) -> Any:
+    """Return alphas on a device as a tensor, after looking at their shape and dtype."""
+    described = as_float_array(alphas, "alphas", find_place(alphas=alphas))
+    check_shape(described, ("H", "W", "n"), "alphas")
+    return tensor_of(alphas)
+
+
+def _smooth_on_device(alphas: Any, image: Any, radius: int, epsilon: float, project: bool) -> Any:
+    from fastsoft import network_device
+
+    check_image(image, place=find_place(alphas=alphas, image=image))
+    tensor, picture = _checked(alphas), tensor_of(image)
+    check_shape(tensor, (*picture.shape[:2], "n"), "alphas")
+    guide = network_device.weighted_sum(picture, LUMA).to(tensor.dtype)
+    smooth = guided_filter(guide, tensor, radius=radius, epsilon=epsilon)
+    smooth = network_device.normalize(smooth, out=smooth)
+    return like(project_to_simplex(smooth)[0] if project else smooth, alphas)
 
 
 def redistribute_alphas(alphas: Any, mask: Any, inside: int, outside: int) -> Any:

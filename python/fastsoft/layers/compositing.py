@@ -10,13 +10,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastsoft._checks import as_float_array, check_image, check_int, check_mask
+from fastsoft._device import on_device
 
 if TYPE_CHECKING:
     from fastsoft.layers.result import Layers
 
-__all__ = ["composite", "split_layer"]
+__all__ = ["composite", "on_the_cpu", "split_layer"]
 
 _ROWS = 64
+
+
+def on_the_cpu(layers: Layers) -> Layers:
+    """Refuse layers on a CUDA device, for what has no version there."""
+    if on_device(layers.alphas):
+        raise TypeError("layers must be on the CPU, got layers on a CUDA device: pass layers.to_numpy()")
+    return layers
 
 
 def composite(layers: Layers, *, visible: Sequence[int] | None = None, background: Any = None) -> Any:
@@ -54,7 +62,7 @@ def composite(layers: Layers, *, visible: Sequence[int] | None = None, backgroun
     >>> composite(layers, visible=[1], background=np.array([1.0, 0.0, 0.0])).tolist()
     [[[0.625, 0.375, 0.375]]]
     """
-    height, width, n = layers.alphas.shape
+    height, width, n = on_the_cpu(layers).alphas.shape
     chosen = range(n) if visible is None else visible
     shown = sorted({check_int(k, "visible", low=0, high=n - 1) for k in chosen})
     if background is not None:
@@ -112,7 +120,7 @@ def split_layer(layers: Layers, layer: int, mask: Any) -> Layers:
     >>> split_layer(layers, 1, np.array([[True, False]])).alphas.tolist()
     [[[0.25, 0.75, 0.0], [0.5, 0.0, 0.5]]]
     """
-    n = layers.alphas.shape[2]
+    n = on_the_cpu(layers).alphas.shape[2]
     layer = check_int(layer, "layer", low=0, high=n - 1)
     mask = check_mask(mask, layers.alphas.shape[:2]).astype(layers.alphas.dtype)
     order = [*range(layer + 1), layer, *range(layer + 1, n)]

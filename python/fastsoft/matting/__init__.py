@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from fastsoft.matting.closed_form import closed_form_matting
 from fastsoft.matting.metrics import MattingErrors, matting_errors
-from fastsoft.matting.models import convert_published_weights, load_network, network_matting
+from fastsoft.matting.models import convert_published_weights, device_memory, load_network, network_matting
 from fastsoft.matting.pipeline import matte
 from fastsoft.matting.trimap import (
     check_trimap,
@@ -20,6 +20,7 @@ __all__ = [
     "check_trimap",
     "closed_form_matting",
     "convert_published_weights",
+    "device_memory",
     "load_network",
     "matte",
     "matting_errors",

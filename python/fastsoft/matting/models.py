@@ -11,10 +11,11 @@ from fastsoft.weights import embedded_weights, read_weights
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from fastsoft._device import Device
     from fastsoft.matting.network import MattingNetwork
     from fastsoft.matting.network_refinement import RefinementSettings
 
-__all__ = ["convert_published_weights", "load_network", "network_matting"]
+__all__ = ["convert_published_weights", "device_memory", "load_network", "network_matting"]
 
 
 def load_network(weights: str | os.PathLike[str] | None = None) -> MattingNetwork:
@@ -86,16 +87,18 @@ def network_matting(
     augment: bool = False,
     large: str = "tile",
     tile: int = 1024,
+    device: str | None = None,
+    precision: str = "float32",
     progress: Callable[[float], None] | None = None,
 ) -> Any:
     """Alpha of the foreground by the matting network.
 
     Parameters
     ----------
-    image : ndarray, shape (H, W, 3), float32 or float64
-        RGB in [0, 1].
-    trimap : ndarray, shape (H, W), uint8 or float32 or float64 in [0, 1]
-        As `fastsoft.check_trimap` reads it.
+    image : array, shape (H, W, 3), float32 or float64
+        RGB in [0, 1]. Of NumPy, or of torch or CuPy on a CUDA device.
+    trimap : array, shape (H, W), uint8 or float32 or float64 in [0, 1]
+        As `fastsoft.check_trimap` reads it; on the device of `image`.
     weights : path or MattingNetwork, optional
         As for `load_network`, or what it returned.
     extra : ndarray, shape (H, W) or (H, W, E), float32 or float64, optional
@@ -111,16 +114,24 @@ def network_matting(
         program, a height or width above 2176 is reduced to it, each for itself, and the alpha enlarged.
     tile : int, default 1024
         Most pixels along a side of a tile, at least 256.
+    device : {"cpu", "cuda", "cuda:N", "auto"}, optional
+        As for `fastsoft.matte`.
+    precision : {"float32", "bfloat16", "float16"}, default "float32"
+        Of the convolutions, but not of those that are refined; float16 not on the CPU.
     progress : callable, optional
         Called with the fraction done.
 
     Returns
     -------
-    ndarray, shape (H, W), float32
+    array, shape (H, W), float32, library and device of `image`
         In [0, 1]; exactly 0 and 1 where the trimap says so.
 
     Raises
     ------
+    CudaError
+        If a device is asked for that is not there.
+    MemoryError
+        If the device has less memory free than `fastsoft.matting.device_memory` says is needed.
     TypeError
         If an argument has another type.
     ValueError
@@ -139,13 +150,113 @@ def network_matting(
     R. Wang, J. Xie, J. Han, D. Qi, "Improving Deep Image Matting via Local Smoothness Assumption", ICME 2022,
     arXiv:2112.13809.
     """
+    from fastsoft._device import check_precision, find_device
     from fastsoft.matting.network_inference import predict_alpha
 
+    where = find_device(device, image=image, trimap=trimap)
+    check_precision(precision, where)
     network = load_network(weights) if weights is None or isinstance(weights, (str, os.PathLike)) else weights
+    if where is not None:
+        require_memory(where, image.shape, network, refine=bool(refine), augment=augment, large=large, tile=tile)
     if extra is None and getattr(network, "extra_channels", None):
-        from fastsoft.matting.planes import extra_planes
-
-        extra = extra_planes(network.extra_channels, image, trimap)
-    return predict_alpha(
-        network, image, trimap, extra, refine=refine, augment=augment, large=large, tile=tile, progress=progress
+        extra = planes_of(network, image, trimap)
+    if where is not None and where.library != "numpy":
+        image, trimap = where.tensor(image), where.tensor(trimap)
+    alpha = predict_alpha(
+        network,
+        image,
+        trimap,
+        extra,
+        refine=refine,
+        augment=augment,
+        large=large,
+        tile=tile,
+        where=where,
+        precision=precision,
+        progress=progress,
     )
+    return alpha if where is None else where.result(alpha)
+
+
+def planes_of(network: MattingNetwork, image: Any, trimap: Any) -> Any:
+    """Return the planes that a network wants besides photograph and trimap, ndarray (H, W, E); copies from a device."""
+    from fastsoft._arrays import to_numpy
+    from fastsoft.matting.planes import extra_planes
+
+    return extra_planes(network.extra_channels, to_numpy(image), to_numpy(trimap))
+
+
+# Bytes on a device for each pixel of a tile and its frame, by encoder, without and with refinement: what lives at once
+# of the network's maps. Its weights, and the context and libraries of CUDA, come to them.
+_TILE_BYTES = {"mobilenet_v2": (700, 1500), "resnet50d": (1500, 3000)}
+_FIXED_BYTES = 500_000_000
+
+
+def device_memory(
+    shape: tuple[int, ...],
+    *,
+    encoder: str = "mobilenet_v2",
+    tile: int = 1024,
+    refine: bool = False,
+    augment: bool = False,
+    itemsize: int = 4,
+) -> int:
+    """Estimate how much memory `fastsoft.matte` needs on a CUDA device, the photograph and the result included.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Height and width come first.
+    encoder : {"mobilenet_v2", "resnet50d"}
+        Of the network; that which comes with fastsoft has the first.
+    tile : int, default 1024
+        Most pixels along a side of a tile.
+    refine, augment : bool, default False
+        Whether alphas are refined, or are the mean of 24.
+    itemsize : int, default 4
+        Bytes of a number of the image: 4 or 8.
+
+    Returns
+    -------
+    int
+        Bytes, an upper estimate for widths of the decoder up to the default ones.
+
+    Notes
+    -----
+    Per pixel of the photograph, for numbers of s bytes, the larger of two. While the network works: 3 s for the
+    photograph, 45 for the planes that it is given and where they come from, 8 for the alpha and its weights, with
+    `augment` 120 more. While colours are estimated: 22 s for photograph, alphas, colours and their estimation. To the
+    first come, for each pixel of the largest tile with its frame, 700 bytes with MobileNetV2, 1500 with ResNet-50-D,
+    and twice that if alphas are refined. 500 MB are for weights, and for the context of CUDA and its libraries.
+
+    Examples
+    --------
+    >>> from fastsoft.matting import device_memory
+    >>> [round(device_memory(shape) / 1e9, 1) for shape in [(1080, 1920), (2160, 3840), (4320, 7680)]]
+    [1.5, 1.9, 3.5]
+    """
+    from fastsoft._checks import check_choice
+
+    check_choice(encoder, "encoder", tuple(_TILE_BYTES))
+    n_pixels = shape[0] * shape[1]
+    scale = 1.25 if augment else 1
+    rows, cols = (-(-min(int(extent * scale), tile) // 64) * 64 + 64 for extent in shape[:2])
+    network = n_pixels * (3 * itemsize + 53 + 120 * augment) + rows * cols * _TILE_BYTES[encoder][refine]
+    return max(network, n_pixels * 22 * itemsize) + _FIXED_BYTES
+
+
+def require_memory(
+    where: Device,
+    shape: tuple[int, ...],
+    network: MattingNetwork | None,
+    *,
+    large: str = "tile",
+    tile: int = 1024,
+    **options: Any,
+) -> None:
+    """Raise MemoryError unless a device has room for matting."""
+    encoder = "mobilenet_v2" if network is None else network.encoder_name
+    # "resize" takes photographs at once, up to its limit on either side.
+    need = device_memory(shape, encoder=encoder, tile=tile if large == "tile" else 2176, **options)
+    remedy = "use fewer pixels, a smaller tile (network_matting), or no refinement"
+    where.require(need, f"matting of {shape[1]}x{shape[0]} pixels", remedy)

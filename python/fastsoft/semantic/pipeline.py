@@ -4,11 +4,15 @@
 from __future__ import annotations
 
 import warnings
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastsoft._arrays import namespace, to_numpy
 from fastsoft._checks import check_choice, check_image, check_int, check_number
+from fastsoft._device import find_device
+from fastsoft._dispatch import find_place
 from fastsoft._stages import timed_stage
 from fastsoft.layers.result import Layers, order_by_mass
 from fastsoft.layers.simplex import project_to_simplex
@@ -21,11 +25,11 @@ from fastsoft.semantic.relaxation import relax_layers
 from fastsoft.semantic.soft_segments import N_SEGMENTS, compute_soft_segments, group_segments
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from contextlib import AbstractContextManager
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import DTypeLike
 
+    from fastsoft._device import Device
     from fastsoft.semantic.features import Features
 
     Progress = Callable[[str, float], None]
@@ -60,13 +64,19 @@ _PIXELS_PER_SUPERPIXEL = 41
 class _Run:
     """Names, times and announces the stages of one run, and keeps their outputs if wanted."""
 
-    def __init__(self, progress: Progress | None, keep: bool) -> None:
+    def __init__(self, progress: Progress | None, keep: bool, device: Device | None) -> None:
         self._progress = progress
+        self._device = device
         self.timings: dict[str, float] = {}
         self.stages: dict[str, Any] | None = {} if keep else None
 
-    def stage(self, name: str) -> AbstractContextManager[Callable[[float], None] | None]:
-        return timed_stage(name, self.timings, self._progress)
+    @contextmanager
+    def stage(self, name: str) -> Iterator[Callable[[float], None] | None]:
+        with timed_stage(name, self.timings, self._progress) as report:
+            yield report
+            if self._device is not None:
+                # Its time is that of its own work, not of what earlier stages left behind.
+                self._device.synchronize()
 
     def keep(self, name: str, result: Any) -> None:
         if self.stages is not None:
@@ -90,6 +100,7 @@ def segment(
     tolerance: float | None = None,
     spectral_pixels: int | None = None,
     dtype: DTypeLike | None = None,
+    device: str | None = None,
     keep_stages: bool = False,
     progress: Progress | None = None,
 ) -> Layers:
@@ -100,9 +111,10 @@ def segment(
 
     Parameters
     ----------
-    image : ndarray, shape (H, W, 3), float32 or float64
-        RGB in [0, 1], at least 3x3 pixels; `fastsoft.read_image` returns one.
-    features : str or ndarray, default "embedded"
+    image : array, shape (H, W, 3), float32 or float64
+        RGB in [0, 1], at least 3x3 pixels; `fastsoft.read_image` returns one. Of NumPy, or of torch or CuPy on a CUDA
+        device.
+    features : str or array, default "embedded"
         What tells objects apart. "embedded" is the network that comes with fastsoft, trained on regions that people
         drew; "lowlevel" describes colour, texture and position (`fastsoft.semantic.lowlevel_features`), knows nothing
         of objects and needs no torch; "hypercolumn:FILE" takes weights of ``fastsoft train features``,
@@ -142,8 +154,11 @@ def segment(
         no limit. Time and memory of these stages grow with the pixels they see (`fastsoft.semantic.estimate_cost`).
     dtype : float32 or float64, optional
         Of the computation and of the result. Default: the image's. float32 halves memory and time.
+    device : {"cpu", "cuda", "cuda:N", "auto"}, optional
+        Where to compute. Default: where the image is, which for NumPy arrays is the CPU. "cuda" takes the first CUDA
+        device; "auto" does where there is one, and else the CPU.
     keep_stages : bool, default False
-        Keep the output of every stage in the result's `stages`.
+        Keep the output of every stage in the result's `stages`, where it was computed: tensors on a device.
     progress : callable, optional
         Called as ``progress(stage, fraction)`` within and between stages. An exception raised in it ends the run, for
         which there is `fastsoft.Cancelled`.
@@ -152,10 +167,12 @@ def segment(
     -------
     Layers
         `alphas` are (H, W, n): in [0, 1], summing to 1, the layer with most mass first. n is `n_layers` unless
-        the image gives fewer segments, of which a warning tells.
+        the image gives fewer segments, of which a warning tells. Arrays are of the image's library.
 
     Raises
     ------
+    CudaError
+        If a device is asked for that is not there.
     TypeError, ValueError
         If an argument has the wrong type, shape or range: more superpixels than pixels, features of another size ...;
         if the weights of a network are missing or damaged.
@@ -181,7 +198,8 @@ def segment(
     >>> layers.alphas.shape
     (24, 32, 2)
     """
-    image, dtype = _check_input(image, dtype)
+    where = find_device(device, image=image)
+    given, image, dtype = _check_input(image, dtype, where)
     height, width, _ = image.shape
     n_pixels = height * width
     check_choice(method, "method", ("stable", "compat"))
@@ -217,8 +235,9 @@ def segment(
         "sparsification": method,
         "tolerance": tolerance,
         "dtype": dtype.name,
+        "device": "cpu" if where is None else where.name,
     }
-    run = _Run(progress, keep_stages)
+    run = _Run(progress, keep_stages, where)
 
     with run.stage("features") as report:
         found = compute_features(image, features, size=feature_size, dtype=dtype, progress=report)
@@ -277,7 +296,8 @@ def segment(
         relaxation = relax_layers(image, grouped, laplacian, progress=report)
     run.keep("relaxation", relaxation)
 
-    return Layers(relaxation.alphas, image, relaxation.largest_correction, run.timings, settings, run.stages)
+    alphas = relaxation.alphas if where is None else where.result(relaxation.alphas)
+    return Layers(alphas, given, relaxation.largest_correction, run.timings, settings, run.stages)
 
 
 def spectral_matting(
@@ -294,6 +314,7 @@ def spectral_matting(
     method: str = "stable",
     tolerance: float = 1e-5,
     dtype: DTypeLike | None = None,
+    device: str | None = None,
     keep_stages: bool = False,
     progress: Progress | None = None,
 ) -> Layers:
@@ -303,8 +324,8 @@ def spectral_matting(
 
     Parameters
     ----------
-    image : ndarray, shape (H, W, 3), float32 or float64
-        RGB in [0, 1], at least 3x3 pixels.
+    image : array, shape (H, W, 3), float32 or float64
+        RGB in [0, 1], at least 3x3 pixels. Of NumPy, or of torch or CuPy on a CUDA device.
     n_layers : int, optional
         Group the components into so many layers by their features (`fastsoft.group_segments`), as the paper on
         semantic soft segmentation does for its comparisons. Default: every component is a layer.
@@ -318,7 +339,7 @@ def spectral_matting(
         Default 50, in images below 15x15 a quarter of the number of pixels.
     n_iterations : int, default 20
         Of the sparsification.
-    seed, matting_epsilon, method, tolerance, dtype, keep_stages, progress
+    seed, matting_epsilon, method, tolerance, dtype, device, keep_stages, progress
         As in `fastsoft.segment`; the start labels depend on the seed.
 
     Returns
@@ -346,7 +367,8 @@ def spectral_matting(
     from fastsoft.ops.matting_laplacian import matting_laplacian
     from fastsoft.ops.sparsify import sparsify_segments
 
-    image, dtype = _check_input(image, dtype)
+    where = find_device(device, image=image)
+    given, image, dtype = _check_input(image, dtype, where)
     height, width, _ = image.shape
     wanted = None if n_layers is None else check_int(n_layers, "n_layers", low=1)
     _, n_segments, n_eigenvectors = _check_counts(height * width, wanted or 1, n_segments, n_eigenvectors, (20, 50))
@@ -368,8 +390,9 @@ def spectral_matting(
         "sparsification": method,
         "tolerance": check_number(tolerance, "tolerance", low=0, exclusive=True),
         "dtype": dtype.name,
+        "device": "cpu" if where is None else where.name,
     }
-    run = _Run(progress, keep_stages)
+    run = _Run(progress, keep_stages, where)
 
     found = None
     if wanted is not None:
@@ -409,7 +432,9 @@ def spectral_matting(
         run.keep("grouping", grouping)
         segments = grouping.layers
     alphas, correction = project_to_simplex(segments)
-    return Layers(alphas[:, :, order_by_mass(alphas)], image, correction, run.timings, settings, run.stages)
+    alphas = alphas[:, :, order_by_mass(alphas)]
+    alphas = alphas if where is None else where.result(alphas)
+    return Layers(alphas, given, correction, run.timings, settings, run.stages)
 
 
 def spectral_start_labels(eigenvectors: Eigenvectors, n_segments: int, *, seed: int = 0) -> Any:
@@ -423,20 +448,31 @@ def spectral_start_labels(eigenvectors: Eigenvectors, n_segments: int, *, seed: 
 
     stop = min(n_segments + 1, len(eigenvectors.values))
     chosen = slice(1, stop) if stop > 1 else slice(0, 1)
-    values = np.abs(eigenvectors.values[chosen])
+    values = np.abs(to_numpy(eigenvectors.values)[chosen])
     # An image of separate parts has several zero eigenvalues, which would outweigh all others without a bound.
     scale = 1 / np.sqrt(np.maximum(values, max(1e-6 * float(values.max()), np.finfo(np.float64).tiny)))
-    points = np.ascontiguousarray(eigenvectors.vectors[:, chosen] * scale, dtype=eigenvectors.vectors.dtype)
+    vectors = eigenvectors.vectors[:, chosen]
+    xp = namespace(vectors)
+    if xp is np:
+        points = np.ascontiguousarray(vectors * scale, dtype=vectors.dtype)
+    else:
+        points = (vectors * xp.asarray(scale, device=vectors.device)).to(vectors.dtype).contiguous()
     labels = kmeans(points, n_segments, seed=seed).labels
-    return np.unique(labels, return_inverse=True)[1].astype(np.int32)
+    return xp.asarray(xp.unique(labels, return_inverse=True)[1], dtype=xp.int32)
 
 
-def _check_input(image: Any, dtype: DTypeLike | None) -> tuple[Any, np.dtype[Any]]:
+def _check_input(image: Any, dtype: DTypeLike | None, where: Device | None) -> tuple[Any, Any, np.dtype[Any]]:
+    """Return the image in its library and as the stages take it, both of one dtype, and that."""
     if dtype is not None and np.dtype(dtype) not in (np.float32, np.float64):
         raise TypeError(f"dtype must be float32 or float64, got {np.dtype(dtype)}")
-    image = check_image(image, min_size=3)
-    kind = image.dtype if dtype is None else np.dtype(dtype)
-    return np.ascontiguousarray(image, dtype=kind), kind
+    checked = check_image(image, min_size=3, place=find_place(image=image))
+    kind = np.dtype(checked.dtype if dtype is None else dtype)
+    if where is None:
+        image = np.ascontiguousarray(checked, dtype=kind)
+        return image, image, kind
+    tensor = where.tensor(image if where.library != "numpy" else checked, kind).contiguous()
+    given = np.ascontiguousarray(checked, dtype=kind) if where.library == "numpy" else where.result(tensor)
+    return given, tensor, kind
 
 
 def _check_counts(

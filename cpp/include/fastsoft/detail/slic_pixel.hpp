@@ -2,6 +2,8 @@
 #pragma once
 
 #include <bit>
+#include <cmath>
+#include <cstddef>
 #include <cstdint>
 
 #include "fastsoft/core/host_device.hpp"
@@ -84,6 +86,133 @@ FASTSOFT_HD T squared_distance(T x, T y, T z, T x0, T y0, T z0) {
     const T dy = y - y0;
     const T dz = z - z0;
     return dx * dx + dy * dy + dz * dz;
+}
+
+template <class T>
+struct SlicCluster {
+    T lightness;
+    T a;
+    T b;
+    T row;
+    T col;
+    T color_weight;  // 1, or 1 / m^2 from the second iteration of SLIC0 on
+    T max_color;     // largest squared colour distance so far
+};
+
+// Distance of a pixel from a cluster, both terms scaled alike.
+template <class T>
+FASTSOFT_HD T slic_distance(T lightness, T a, T b, T dx, T dy2, const SlicCluster<T>& cluster, T spatial_weight) {
+    const T color = squared_distance(lightness, a, b, cluster.lightness, cluster.a, cluster.b);
+    return color * cluster.color_weight + (dx * dx + dy2) * spatial_weight;
+}
+
+// The cells of the seeds.
+struct SlicGrid {
+    std::ptrdiff_t n_rows;
+    std::ptrdiff_t n_cols;
+    std::ptrdiff_t down;  // cells
+    std::ptrdiff_t across;
+    double cell_height;
+    double cell_width;
+
+    FASTSOFT_HD std::ptrdiff_t n_clusters() const { return down * across; }
+};
+
+struct SlicSpan {
+    std::ptrdiff_t begin;
+    std::ptrdiff_t end;
+};
+
+// Pixels that a cluster is compared with, along one axis: it reaches one cell side, rounded up, to both sides of its
+// centre.
+template <class T>
+FASTSOFT_HD SlicSpan slic_window(T center, double side, std::ptrdiff_t n) {
+    const auto middle = static_cast<double>(center);
+    const double reach = std::ceil(side);
+    const auto begin = static_cast<std::ptrdiff_t>(std::ceil(middle - reach));
+    const auto end = static_cast<std::ptrdiff_t>(std::floor(middle + reach)) + 1;
+    return {begin < 0 ? 0 : begin, end < n ? end : n};
+}
+
+template <class T>
+FASTSOFT_HD SlicSpan slic_rows(const SlicGrid& grid, const SlicCluster<T>& cluster) {
+    return slic_window(cluster.row, grid.cell_height, grid.n_rows);
+}
+template <class T>
+FASTSOFT_HD SlicSpan slic_cols(const SlicGrid& grid, const SlicCluster<T>& cluster) {
+    return slic_window(cluster.col, grid.cell_width, grid.n_cols);
+}
+
+// Where the seed of cell (i, j) goes: to the middle, or in cells that are at least 3 pixels long, so that a seed has
+// eight neighbours, to the lowest gradient (Eq. 2) of the 3x3 pixels there; the middle itself wins a tie.
+// difference(row0, col0, row1, col1) is the squared distance of two colours.
+template <class T, class Difference>
+FASTSOFT_HD void slic_seed(const SlicGrid& grid, std::ptrdiff_t i, std::ptrdiff_t j, const Difference& difference,
+                           std::ptrdiff_t& row, std::ptrdiff_t& col) {
+    const auto seed_row = static_cast<std::ptrdiff_t>((static_cast<double>(i) + 0.5) * grid.cell_height);
+    const auto seed_col = static_cast<std::ptrdiff_t>((static_cast<double>(j) + 0.5) * grid.cell_width);
+    row = seed_row;
+    col = seed_col;
+    if (grid.cell_height < 3.0 || grid.cell_width < 3.0) {
+        return;
+    }
+    const auto gradient = [&](std::ptrdiff_t r, std::ptrdiff_t c) {
+        const std::ptrdiff_t below = r + 1 < grid.n_rows ? r + 1 : r;
+        const std::ptrdiff_t above = r > 0 ? r - 1 : r;
+        const std::ptrdiff_t right = c + 1 < grid.n_cols ? c + 1 : c;
+        const std::ptrdiff_t left = c > 0 ? c - 1 : c;
+        return difference(r, right, r, left) + difference(below, c, above, c);
+    };
+    T lowest = gradient(row, col);
+    for (std::ptrdiff_t r = seed_row - 1; r <= seed_row + 1; ++r) {
+        for (std::ptrdiff_t c = seed_col - 1; c <= seed_col + 1; ++c) {
+            const T found = gradient(r, c);
+            if (found < lowest) {
+                lowest = found;
+                row = r;
+                col = c;
+            }
+        }
+    }
+}
+
+// Sums over the pixels of a cluster are kept apart by the column in the window modulo kSlicLanes, and over stretches of
+// rows ("parts") of about kSlicBlocksPerSum times as many pixels: these are added in T, then one after another in
+// double. Rows and columns count from the corner of the window, so that their sums are whole numbers below 2^24 and
+// exact even in float32.
+constexpr int kSlicLanes = 16;
+constexpr std::ptrdiff_t kSlicBlocksPerSum = 512;
+
+FASTSOFT_HD std::ptrdiff_t slic_rows_per_part(std::ptrdiff_t n_cols) {
+    const std::ptrdiff_t blocks_per_row = (n_cols + kSlicLanes - 1) / kSlicLanes;
+    return kSlicBlocksPerSum > blocks_per_row ? kSlicBlocksPerSum / blocks_per_row : 1;
+}
+
+struct SlicSums {
+    double count;
+    double lightness;
+    double a;
+    double b;
+    double row;
+    double col;
+};
+
+// The mean of a cluster's pixels becomes its centre. One without pixels stays where it is.
+template <class T>
+FASTSOFT_HD void slic_move(SlicCluster<T>& cluster, const SlicSums& sums, SlicSpan rows, SlicSpan cols, bool adaptive,
+                           T max_color) {
+    if (sums.count == 0.0) {
+        return;
+    }
+    if (adaptive) {
+        cluster.max_color = cluster.max_color < max_color ? max_color : cluster.max_color;
+        cluster.color_weight = T(1) / cluster.max_color;
+    }
+    cluster.lightness = static_cast<T>(sums.lightness / sums.count);
+    cluster.a = static_cast<T>(sums.a / sums.count);
+    cluster.b = static_cast<T>(sums.b / sums.count);
+    cluster.row = static_cast<T>(static_cast<double>(rows.begin) + sums.row / sums.count);
+    cluster.col = static_cast<T>(static_cast<double>(cols.begin) + sums.col / sums.count);
 }
 
 }  // namespace fastsoft::detail
