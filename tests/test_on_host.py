@@ -20,6 +20,7 @@ def image(rng):
 # Every operation of the backend, on arrays of the device; returns NumPy arrays.
 CALLS = {
     "blur_fusion": lambda b, image: _colors(b, fastsoft.estimate_foreground, image, method="blur_fusion"),
+    "distance_transform": lambda b, image: [b.numpy(fastsoft.distance_transform(b.array(image[:, :, 0] < 0.01)))],
     "guided_filter": lambda b, image: [b.numpy(fastsoft.guided_filter(b.array(image), b.array(image), radius=3))],
     "image_gradient": lambda b, image: [b.numpy(fastsoft.image_gradient(b.array(image)))],
     "matting_laplacian": lambda b, image: [b.csr(fastsoft.matting_laplacian(b.array(image))).data],

@@ -34,6 +34,7 @@ PARITY = {
     "refine_foreground": (
         50.0,
         "roundings of averages spread like a diffusion: they add as the root of the number of updates, 36",
+    ),
     "symmetric_operator": (
         30.0,
         "relative to the largest sum of magnitudes of a row: as many roundings as it has entries at most, which add "

@@ -72,6 +72,7 @@ PYBIND11_MODULE(_cuda, module) {
 
     // One source, compiled for either module: bind_<operation>.cpp.
     using namespace fastsoft::bindings;
+    bind_distance_transform(module);
     bind_estimate_foreground(module);
     bind_guided_filter(module);
     bind_image_gradient(module);
