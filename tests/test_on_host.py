@@ -17,6 +17,15 @@ def image(rng):
     return rng.random((*SHAPE, 3))
 
 
+def superpixels(backend):
+    row, col = np.mgrid[: SHAPE[0], : SHAPE[1]] // 9
+    return fastsoft.superpixel_graph(backend.array(row * 5 + col))
+
+
+def means(backend, image):
+    return fastsoft.region_means(backend.array(image), superpixels(backend).labels)
+
+
 # Every operation of the backend, on arrays of the device; returns NumPy arrays.
 CALLS = {
     "blur_fusion": lambda b, image: _colors(b, fastsoft.estimate_foreground, image, method="blur_fusion"),
@@ -29,6 +38,10 @@ CALLS = {
     "slic": lambda b, image: [
         b.numpy(fastsoft.slic(b.array(image), 30, enforce_connectivity=connected)) for connected in (True, False)
     ],
+    "superpixel_graph": lambda b, image: [b.numpy(superpixels(b).adjacent_pairs)],
+    "region_means": lambda b, image: [b.numpy(fastsoft.region_means(b.array(image), superpixels(b).labels))],
+    "color_affinity": lambda b, image: [b.csr(fastsoft.color_affinity(superpixels(b), means(b, image))).data],
+    "semantic_affinity": lambda b, image: [b.csr(fastsoft.semantic_affinity(superpixels(b), means(b, image))).data],
 }
 
 

@@ -11,6 +11,7 @@
 
 #include "fastsoft/core/error.hpp"
 #include "fastsoft/core/parallel.hpp"
+#include "fastsoft/detail/superpixel_graph_checks.hpp"
 #include "fastsoft/detail/superpixel_graph_pixel.hpp"
 
 namespace fastsoft {
@@ -52,10 +53,7 @@ std::ptrdiff_t count_labels(const Labels& labels) {
         }
         return found;
     });
-    FASTSOFT_EXPECTS(range.low >= 0, "labels must be at least 0, got ", range.low);
-    FASTSOFT_EXPECTS(range.high < labels.size(), "labels must be dense, got label ", range.high, " in an image of ",
-                     labels.size(), " pixels");
-    return std::ptrdiff_t{range.high} + 1;
+    return detail::check_label_range(range.low, range.high, labels.size());
 }
 
 // Distinct unordered pairs of labels.
@@ -133,6 +131,13 @@ void add_pairs(const Labels& labels, std::ptrdiff_t row, PairSet& pairs) {
     }
 }
 
+// Upper triangle, as triples sorted by (row, col), of a symmetric matrix over pixels.
+struct PixelEdges {
+    std::vector<std::int32_t> rows;
+    std::vector<std::int32_t> cols;
+    std::vector<double> weights;
+};
+
 struct Edge {
     std::uint64_t key;
     double weight;
@@ -184,11 +189,43 @@ std::vector<Edge> collect_edges(std::ptrdiff_t n, const Body& body) {
     return edges;
 }
 
+// Both triangles as CSR.
+template <class T>
+void write_matrix(const PixelEdges& edges, std::ptrdiff_t n, const PixelMatrixOutput<T>& out) {
+    const std::size_t n_edges = edges.weights.size();
+    std::int64_t* const indptr = out.indptr;
+    std::int32_t* const indices = out.indices(static_cast<std::ptrdiff_t>(2 * n_edges));
+    T* const data = out.data(static_cast<std::ptrdiff_t>(2 * n_edges));
+    std::fill(indptr, indptr + n + 1, std::int64_t{0});
+    for (std::size_t e = 0; e < n_edges; ++e) {
+        FASTSOFT_EXPECTS(edges.rows[e] >= 0 && edges.rows[e] < edges.cols[e] && edges.cols[e] < n,
+                         "edges must join pixels row < col < ", n, ", got ", edges.rows[e], " and ", edges.cols[e]);
+        ++indptr[edges.rows[e] + 1];
+        ++indptr[edges.cols[e] + 1];
+    }
+    for (std::ptrdiff_t i = 0; i < n; ++i) {
+        indptr[i + 1] += indptr[i];
+    }
+    // Entries left of the diagonal first, then those right of it; either kind comes in order of its column, since edges
+    // are sorted.
+    std::vector<std::int64_t> next(indptr, indptr + n);
+    const auto put = [&](std::int32_t row, std::int32_t col, double weight) {
+        const std::int64_t place = next[at(row)]++;
+        indices[place] = col;
+        data[place] = static_cast<T>(weight);
+    };
+    for (std::size_t e = 0; e < n_edges; ++e) {
+        put(edges.cols[e], edges.rows[e], edges.weights[e]);
+    }
+    for (std::size_t e = 0; e < n_edges; ++e) {
+        put(edges.rows[e], edges.cols[e], edges.weights[e]);
+    }
+}
+
 }  // namespace
 
-SuperpixelGraph superpixel_graph(const View<const std::int32_t, 2>& labels) {
-    FASTSOFT_EXPECTS(labels.size() > 0, "labels must hold at least one pixel, got ", labels.extent(0), "x",
-                     labels.extent(1));
+void superpixel_graph(const View<const std::int32_t, 2>& labels, const SuperpixelGraphOutput& out) {
+    detail::check_label_image(labels);
     const std::ptrdiff_t n = count_labels(labels);
     const std::ptrdiff_t height = labels.extent(0);
     const std::ptrdiff_t rows = band_rows(height, labels.extent(1), n);
@@ -213,24 +250,27 @@ SuperpixelGraph superpixel_graph(const View<const std::int32_t, 2>& labels) {
         keys.insert(keys.end(), pairs.keys().begin(), pairs.keys().end());
     });
 
-    SuperpixelGraph graph;
-    graph.centroids.resize(at(2 * n));
     for (std::ptrdiff_t i = 0; i < n; ++i) {
-        const std::int64_t count = total.count[at(i)];
-        FASTSOFT_EXPECTS(count > 0, "labels must be dense 0..", n - 1, ", but no pixel has label ", i);
-        graph.centroids[at(2 * i)] = static_cast<std::int32_t>(detail::rounded_mean(total.row_sum[at(i)], count));
-        graph.centroids[at(2 * i + 1)] = static_cast<std::int32_t>(detail::rounded_mean(total.col_sum[at(i)], count));
+        FASTSOFT_EXPECTS(total.count[at(i)] > 0, "labels must be dense 0..", n - 1, ", but no pixel has label ", i);
     }
-    graph.counts = std::move(total.count);
+    std::copy(total.count.begin(), total.count.end(), out.counts(n));
+    std::int32_t* const centroids = out.centroids(n);
+    std::int32_t* const centroid_indices = out.centroid_indices(n);
+    for (std::ptrdiff_t i = 0; i < n; ++i) {
+        const std::int64_t row = detail::rounded_mean(total.row_sum[at(i)], total.count[at(i)]);
+        const std::int64_t col = detail::rounded_mean(total.col_sum[at(i)], total.count[at(i)]);
+        centroids[2 * i] = static_cast<std::int32_t>(row);
+        centroids[2 * i + 1] = static_cast<std::int32_t>(col);
+        centroid_indices[i] = static_cast<std::int32_t>(row * labels.extent(1) + col);
+    }
 
     std::sort(keys.begin(), keys.end());
     keys.erase(std::unique(keys.begin(), keys.end()), keys.end());
-    graph.adjacent_pairs.reserve(2 * keys.size());
+    std::int32_t* pair = out.adjacent_pairs(static_cast<std::ptrdiff_t>(keys.size()));
     for (const std::uint64_t key : keys) {
-        graph.adjacent_pairs.push_back(static_cast<std::int32_t>(key >> 32));
-        graph.adjacent_pairs.push_back(static_cast<std::int32_t>(key & 0xFFFFFFFFU));
+        *pair++ = static_cast<std::int32_t>(key >> 32);
+        *pair++ = static_cast<std::int32_t>(key & 0xFFFFFFFFU);
     }
-    return graph;
 }
 
 template <class T>
@@ -239,10 +279,7 @@ void region_means(const View<const T, 3>& values, const View<const std::int32_t,
     const std::ptrdiff_t height = labels.extent(0);
     const std::ptrdiff_t width = labels.extent(1);
     const std::ptrdiff_t n_channels = values.extent(2);
-    FASTSOFT_EXPECTS(values.extent(0) == height && values.extent(1) == width, "values must have the ", height, "x",
-                     width, " pixels of labels, got ", values.extent(0), "x", values.extent(1));
-    FASTSOFT_EXPECTS(n_superpixels >= 1 && n_superpixels <= labels.size(), "n_superpixels must be in 1..",
-                     labels.size(), ", got ", n_superpixels);
+    detail::check_region_means<T>(values, labels, n_superpixels);
 
     // Per label its number of pixels, then its sums.
     struct Sums {
@@ -289,79 +326,50 @@ void region_means(const View<const T, 3>& values, const View<const std::int32_t,
 }
 
 template <class T>
-PixelEdges color_affinity(const std::int32_t* centroids, const T* colors, std::ptrdiff_t n_superpixels,
-                          std::ptrdiff_t n_channels, std::ptrdiff_t height, std::ptrdiff_t width, double steepness,
-                          double threshold, double max_distance) {
-    std::vector<double> rows(at(n_superpixels));
-    std::vector<double> cols(at(n_superpixels));
-    for (std::ptrdiff_t i = 0; i < n_superpixels; ++i) {
-        rows[at(i)] = detail::scaled_coordinate(centroids[2 * i], height);
-        cols[at(i)] = detail::scaled_coordinate(centroids[2 * i + 1], width);
+void color_affinity(const SuperpixelValues<T>& colors, double steepness, double threshold, double max_distance,
+                    const PixelMatrixOutput<T>& out) {
+    const std::ptrdiff_t n = colors.n_superpixels;
+    std::vector<double> rows(at(n));
+    std::vector<double> cols(at(n));
+    for (std::ptrdiff_t i = 0; i < n; ++i) {
+        rows[at(i)] = detail::scaled_coordinate(colors.centroids[2 * i], colors.height);
+        cols[at(i)] = detail::scaled_coordinate(colors.centroids[2 * i + 1], colors.width);
     }
-    auto edges = collect_edges(n_superpixels, [&](std::ptrdiff_t i, std::vector<Edge>& out) {
-        for (std::ptrdiff_t j = i + 1; j < n_superpixels; ++j) {
+    auto edges = collect_edges(n, [&](std::ptrdiff_t i, std::vector<Edge>& found) {
+        for (std::ptrdiff_t j = i + 1; j < n; ++j) {
             if (detail::centroids_are_near(rows[at(i)], cols[at(i)], rows[at(j)], cols[at(j)], max_distance)) {
-                const double distance =
-                    detail::euclidean_distance(colors + i * n_channels, colors + j * n_channels, n_channels);
-                add_edge(out, centroids, i, j, width, detail::color_affinity(distance, steepness, threshold));
+                const double distance = detail::euclidean_distance(
+                    colors.values + i * colors.n_channels, colors.values + j * colors.n_channels, colors.n_channels);
+                add_edge(found, colors.centroids, i, j, colors.width,
+                         detail::color_affinity(distance, steepness, threshold));
             }
         }
     });
-    return sorted_and_added(edges);
+    write_matrix<T>(sorted_and_added(edges), colors.height * colors.width, out);
 }
 
 template <class T>
-PixelEdges semantic_affinity(const std::int32_t* centroids, const std::int32_t* adjacent_pairs, std::ptrdiff_t n_pairs,
-                             const T* features, std::ptrdiff_t n_superpixels, std::ptrdiff_t n_channels,
-                             std::ptrdiff_t width, double steepness, double threshold) {
-    auto edges = collect_edges(n_pairs, [&](std::ptrdiff_t p, std::vector<Edge>& out) {
+void semantic_affinity(const SuperpixelValues<T>& features, const std::int32_t* adjacent_pairs, std::ptrdiff_t n_pairs,
+                       double steepness, double threshold, const PixelMatrixOutput<T>& out) {
+    const std::ptrdiff_t n_superpixels = features.n_superpixels;
+    auto edges = collect_edges(n_pairs, [&](std::ptrdiff_t p, std::vector<Edge>& found) {
         const std::int32_t i = adjacent_pairs[2 * p];
         const std::int32_t j = adjacent_pairs[2 * p + 1];
         FASTSOFT_EXPECTS(i >= 0 && i < n_superpixels && j >= 0 && j < n_superpixels, "adjacent_pairs must be in 0..",
                          n_superpixels - 1, ", got (", i, ", ", j, ")");
-        const double distance =
-            detail::euclidean_distance(features + i * n_channels, features + j * n_channels, n_channels);
-        add_edge(out, centroids, i, j, width, detail::semantic_affinity(distance, steepness, threshold));
+        const double distance = detail::euclidean_distance(
+            features.values + i * features.n_channels, features.values + j * features.n_channels, features.n_channels);
+        add_edge(found, features.centroids, i, j, features.width,
+                 detail::semantic_affinity(distance, steepness, threshold));
     });
-    return sorted_and_added(edges);
+    write_matrix<T>(sorted_and_added(edges), features.height * features.width, out);
 }
 
-template <class T>
-void edges_to_csr(const PixelEdges& edges, std::ptrdiff_t n, std::int64_t* indptr, std::int32_t* indices, T* data) {
-    std::fill(indptr, indptr + n + 1, std::int64_t{0});
-    const std::size_t n_edges = edges.weights.size();
-    for (std::size_t e = 0; e < n_edges; ++e) {
-        FASTSOFT_EXPECTS(edges.rows[e] >= 0 && edges.rows[e] < edges.cols[e] && edges.cols[e] < n,
-                         "edges must join pixels row < col < ", n, ", got ", edges.rows[e], " and ", edges.cols[e]);
-        ++indptr[edges.rows[e] + 1];
-        ++indptr[edges.cols[e] + 1];
-    }
-    for (std::ptrdiff_t i = 0; i < n; ++i) {
-        indptr[i + 1] += indptr[i];
-    }
-    // Entries left of the diagonal first, then those right of it; either kind comes in order of its column, since edges
-    // are sorted.
-    std::vector<std::int64_t> next(indptr, indptr + n);
-    const auto put = [&](std::int32_t row, std::int32_t col, double weight) {
-        const std::int64_t place = next[at(row)]++;
-        indices[place] = col;
-        data[place] = static_cast<T>(weight);
-    };
-    for (std::size_t e = 0; e < n_edges; ++e) {
-        put(edges.cols[e], edges.rows[e], edges.weights[e]);
-    }
-    for (std::size_t e = 0; e < n_edges; ++e) {
-        put(edges.rows[e], edges.cols[e], edges.weights[e]);
-    }
-}
-
-#define FASTSOFT_INSTANTIATE(T)                                                                                       \
-    template void region_means(const View<const T, 3>&, const View<const std::int32_t, 2>&, std::ptrdiff_t, T*);      \
-    template PixelEdges color_affinity(const std::int32_t*, const T*, std::ptrdiff_t, std::ptrdiff_t, std::ptrdiff_t, \
-                                       std::ptrdiff_t, double, double, double);                                       \
-    template PixelEdges semantic_affinity(const std::int32_t*, const std::int32_t*, std::ptrdiff_t, const T*,         \
-                                          std::ptrdiff_t, std::ptrdiff_t, std::ptrdiff_t, double, double);            \
-    template void edges_to_csr(const PixelEdges&, std::ptrdiff_t, std::int64_t*, std::int32_t*, T*)
+#define FASTSOFT_INSTANTIATE(T)                                                                                      \
+    template void region_means(const View<const T, 3>&, const View<const std::int32_t, 2>&, std::ptrdiff_t, T*);     \
+    template void color_affinity(const SuperpixelValues<T>&, double, double, double, const PixelMatrixOutput<T>&);   \
+    template void semantic_affinity(const SuperpixelValues<T>&, const std::int32_t*, std::ptrdiff_t, double, double, \
+                                    const PixelMatrixOutput<T>&)
 
 FASTSOFT_INSTANTIATE(float);
 FASTSOFT_INSTANTIATE(double);

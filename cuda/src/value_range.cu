@@ -28,5 +28,6 @@ detail::ValueRange value_range(const Context& context, const View<const T, 3>& v
 
 template detail::ValueRange value_range(const Context&, const View<const float, 3>&);
 template detail::ValueRange value_range(const Context&, const View<const double, 3>&);
+template detail::ValueRange value_range(const Context&, const View<const std::int32_t, 3>&);
 
 }  // namespace fastsoft::cuda

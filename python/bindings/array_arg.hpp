@@ -10,6 +10,7 @@
 #include <string>
 #include <type_traits>
 
+#include "fastsoft/core/allocate.hpp"
 #include "fastsoft/core/csr.hpp"
 #include "fastsoft/core/error.hpp"
 #include "fastsoft/core/monitor.hpp"
@@ -127,6 +128,21 @@ auto execute(const Array&, Body&& body) {
     return body();
 }
 #endif
+
+// Lets an operation that runs without the GIL make a result whose size it finds out: `empty` is Place.empty of
+// python/fastsoft/_dispatch.py, `made` receives the array. n_columns: of two dimensions, else none.
+template <class T>
+Allocate<T> allocator(const py::object& empty, py::object& made, std::ptrdiff_t n_columns = 0) {
+    return [&empty, &made, n_columns](std::ptrdiff_t n_rows) {
+        const py::gil_scoped_acquire gil;
+        py::tuple shape = py::make_tuple(n_rows);
+        if (n_columns > 0) {
+            shape = py::make_tuple(n_rows, n_columns);
+        }
+        made = empty(shape, py::dtype::of<T>());
+        return contiguous<T>(made.cast<Array>(), n_columns == 0 ? n_rows : n_rows * n_columns, "out");
+    };
+}
 
 // A matrix whose row pointers the host cannot read, in the memory of a device, has been checked by Python.
 template <class T>

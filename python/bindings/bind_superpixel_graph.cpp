@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: MIT
-#include <vector>
-
 #include "array_arg.hpp"
 #include "bindings.hpp"
 #include "fastsoft/superpixel_graph.hpp"
@@ -8,104 +6,108 @@
 namespace fastsoft::bindings {
 namespace {
 
-// The sizes of these results are known only afterwards, so that they are made here and not in Python.
 template <class T>
-py::array to_array(const std::vector<T>& values, std::vector<py::ssize_t> shape) {
-    return py::array_t<T>(std::move(shape), values.data());
+SuperpixelValues<T> superpixel_values(const Array& centroids, const Array& values, const char* name,
+                                      std::ptrdiff_t height, std::ptrdiff_t width) {
+    const auto shape = view<const T, 2>(values, name);
+    const auto n = shape.extent(0);
+    return {n,
+            contiguous<const std::int32_t>(centroids, 2 * n, "centroids"),
+            contiguous<const T>(values, shape.size(), name),
+            shape.extent(1),
+            height,
+            width};
 }
 
+// Arrays whose size the operation finds out are made by `empty`; indptr by the caller.
 template <class T>
-py::tuple to_csr(const PixelEdges& edges, std::ptrdiff_t n) {
-    py::array_t<std::int64_t> indptr(n + 1);
-    py::array_t<std::int32_t> indices(static_cast<py::ssize_t>(2 * edges.weights.size()));
-    py::array_t<T> data(indices.size());
-    edges_to_csr<T>(edges, n, indptr.mutable_data(), indices.mutable_data(), data.mutable_data());
-    return py::make_tuple(std::move(indptr), std::move(indices), std::move(data));
-}
+struct PixelMatrix {
+    py::object empty;
+    std::int64_t* indptr;
+    py::object indices = py::none();
+    py::object data = py::none();
 
-const std::int32_t* centroids_of(const py::array& centroids, std::ptrdiff_t n_superpixels) {
-    return contiguous<const std::int32_t>(centroids, 2 * n_superpixels, "centroids");
-}
+    PixelMatrix(const py::object& make, const Array& row_pointers, std::ptrdiff_t height, std::ptrdiff_t width)
+        : empty(make), indptr(contiguous<std::int64_t>(row_pointers, height * width + 1, "indptr")) {}
+
+    PixelMatrixOutput<T> output() {
+        return {indptr, allocator<std::int32_t>(empty, indices), allocator<T>(empty, data)};
+    }
+    py::tuple result() const { return py::make_tuple(indices, data); }
+};
 
 }  // namespace
 
 void bind_superpixel_graph(py::module_& module) {
     module.def(
         "superpixel_graph",
-        [](const py::array& labels) {
+        [](const Array& labels, const py::object& empty) {
             const auto input = view<const std::int32_t, 2>(labels, "labels");
-            SuperpixelGraph graph;
-            {
-                const py::gil_scoped_release release;
-                graph = superpixel_graph(input);
-            }
-            const auto n = static_cast<py::ssize_t>(graph.counts.size());
-            const auto n_pairs = static_cast<py::ssize_t>(graph.adjacent_pairs.size() / 2);
-            return py::make_tuple(to_array(graph.counts, {n}), to_array(graph.centroids, {n, 2}),
-                                  to_array(graph.adjacent_pairs, {n_pairs, 2}));
+            py::object counts;
+            py::object centroids;
+            py::object centroid_indices;
+            py::object adjacent_pairs;
+            const SuperpixelGraphOutput out{
+                allocator<std::int64_t>(empty, counts), allocator<std::int32_t>(empty, centroids, 2),
+                allocator<std::int32_t>(empty, centroid_indices), allocator<std::int32_t>(empty, adjacent_pairs, 2)};
+            execute(labels, [&](const auto&... context) { backend::superpixel_graph(context..., input, out); });
+            return py::make_tuple(counts, centroids, centroid_indices, adjacent_pairs);
         },
-        py::arg("labels"));
+        py::arg("labels"), py::arg("empty"));
 
     module.def(
         "region_means",
-        [](const py::array& values, const py::array& labels, const py::array& means) {
+        [](const Array& values, const Array& labels, const Array& means) {
             dispatch_float(values, "values", [&](auto zero) {
                 using T = decltype(zero);
                 const auto input = view<const T, 3>(values, "values");
                 const auto regions = view<const std::int32_t, 2>(labels, "labels");
                 const auto n = view<T, 2>(means, "means").extent(0);
                 T* const output = contiguous<T>(means, n * input.extent(2), "means");
-                const py::gil_scoped_release release;
-                region_means<T>(input, regions, n, output);
+                execute(values, [&](const auto&... context) {
+                    backend::region_means<T>(context..., input, regions, n, output);
+                });
             });
         },
         py::arg("values"), py::arg("labels"), py::arg("means"));
 
     module.def(
         "color_affinity",
-        [](const py::array& centroids, const py::array& colors, std::ptrdiff_t height, std::ptrdiff_t width,
-           double steepness, double threshold, double max_distance) {
+        [](const Array& centroids, const Array& colors, std::ptrdiff_t height, std::ptrdiff_t width, double steepness,
+           double threshold, double max_distance, const Array& indptr, const py::object& empty) {
             return dispatch_float(colors, "colors", [&](auto zero) {
                 using T = decltype(zero);
-                const auto input = view<const T, 2>(colors, "colors");
-                const auto n = input.extent(0);
-                const T* const values = contiguous<const T>(colors, input.size(), "colors");
-                const std::int32_t* const places = centroids_of(centroids, n);
-                PixelEdges edges;
-                {
-                    const py::gil_scoped_release release;
-                    edges = color_affinity<T>(places, values, n, input.extent(1), height, width, steepness, threshold,
-                                              max_distance);
-                }
-                return to_csr<T>(edges, height * width);
+                const auto input = superpixel_values<T>(centroids, colors, "colors", height, width);
+                PixelMatrix<T> matrix(empty, indptr, height, width);
+                const auto out = matrix.output();
+                execute(colors, [&](const auto&... context) {
+                    backend::color_affinity<T>(context..., input, steepness, threshold, max_distance, out);
+                });
+                return matrix.result();
             });
         },
         py::arg("centroids"), py::arg("colors"), py::arg("height"), py::arg("width"), py::arg("steepness"),
-        py::arg("threshold"), py::arg("max_distance"));
+        py::arg("threshold"), py::arg("max_distance"), py::arg("indptr"), py::arg("empty"));
 
     module.def(
         "semantic_affinity",
-        [](const py::array& centroids, const py::array& adjacent_pairs, const py::array& features,
-           std::ptrdiff_t height, std::ptrdiff_t width, double steepness, double threshold) {
+        [](const Array& centroids, const Array& adjacent_pairs, const Array& features, std::ptrdiff_t height,
+           std::ptrdiff_t width, double steepness, double threshold, const Array& indptr, const py::object& empty) {
             return dispatch_float(features, "features", [&](auto zero) {
                 using T = decltype(zero);
-                const auto input = view<const T, 2>(features, "features");
-                const auto n = input.extent(0);
-                const T* const values = contiguous<const T>(features, input.size(), "features");
-                const std::int32_t* const places = centroids_of(centroids, n);
+                const auto input = superpixel_values<T>(centroids, features, "features", height, width);
                 const auto n_pairs = view<const std::int32_t, 2>(adjacent_pairs, "adjacent_pairs").extent(0);
                 const auto* const pairs = contiguous<const std::int32_t>(adjacent_pairs, 2 * n_pairs, "adjacent_pairs");
-                PixelEdges edges;
-                {
-                    const py::gil_scoped_release release;
-                    edges = semantic_affinity<T>(places, pairs, n_pairs, values, n, input.extent(1), width, steepness,
-                                                 threshold);
-                }
-                return to_csr<T>(edges, height * width);
+                PixelMatrix<T> matrix(empty, indptr, height, width);
+                const auto out = matrix.output();
+                execute(features, [&](const auto&... context) {
+                    backend::semantic_affinity<T>(context..., input, pairs, n_pairs, steepness, threshold, out);
+                });
+                return matrix.result();
             });
         },
         py::arg("centroids"), py::arg("adjacent_pairs"), py::arg("features"), py::arg("height"), py::arg("width"),
-        py::arg("steepness"), py::arg("threshold"));
+        py::arg("steepness"), py::arg("threshold"), py::arg("indptr"), py::arg("empty"));
 }
 
 }  // namespace fastsoft::bindings

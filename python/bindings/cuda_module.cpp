@@ -7,6 +7,7 @@
 #include "bindings.hpp"
 #include "fastsoft/core/error.hpp"
 #include "fastsoft/cuda/context.hpp"
+#include "fastsoft/cuda/pixel_planes.hpp"
 #include "fastsoft/cuda/value_range.hpp"
 
 namespace py = pybind11;
@@ -43,6 +44,52 @@ py::tuple value_range(const fastsoft::bindings::Array& values) {
     return py::make_tuple(range.low, range.high, range.n_bad);
 }
 
+template <class S, class T>
+void planes(const fastsoft::bindings::Array& values, const std::int64_t* pixels, std::ptrdiff_t count,
+            const fastsoft::bindings::Array& out) {
+    using namespace fastsoft::bindings;
+    const auto input = view<const S, 2>(values, "values");
+    T* const output = contiguous<T>(out, input.extent(1) * count, "out");
+    execute(values, [&](const auto& context) { backend::pixel_planes<S, T>(context, input, pixels, count, output); });
+}
+
+// out (n_planes, n) = values (N, n_planes) of the pixels, int64 on the host, or of all for None, in the dtype of out.
+void pixel_planes(const fastsoft::bindings::Array& values, const py::object& pixels,
+                  const fastsoft::bindings::Array& out) {
+    using namespace fastsoft::bindings;
+    const std::int64_t* chosen = nullptr;
+    std::ptrdiff_t count = values.shape.empty() ? 0 : values.shape[0];
+    py::array list;
+    if (!pixels.is_none()) {
+        list = pixels.cast<py::array>();
+        count = list.size();
+        chosen = contiguous<const std::int64_t>(list, count, "pixels");
+    }
+    if (values.dtype == "int32") {
+        planes<std::int32_t, std::int32_t>(values, chosen, count, out);
+        return;
+    }
+    dispatch_float(values, "values", [&](auto from) {
+        dispatch_float(out, "out", [&](auto to) { planes<decltype(from), decltype(to)>(values, chosen, count, out); });
+    });
+}
+
+// Sums of the rows (m, n), in double on the host; waits for the stream.
+py::array_t<double> row_sums(const fastsoft::bindings::Array& rows) {
+    using namespace fastsoft::bindings;
+    return dispatch_float(rows, "rows", [&](auto zero) {
+        using T = decltype(zero);
+        const auto input = view<const T, 2>(rows, "rows");
+        FASTSOFT_EXPECTS(input.is_contiguous() && input.size() > 0, "rows must be contiguous and not empty");
+        py::array_t<double> sums(static_cast<py::ssize_t>(input.extent(0)));
+        double* const output = sums.mutable_data();
+        execute(rows, [&](const auto& context) {
+            backend::row_sums<T>(context, input.data(), input.extent(0), input.extent(1), output);
+        });
+        return sums;
+    });
+}
+
 }  // namespace
 
 PYBIND11_MODULE(_cuda, module) {
@@ -68,6 +115,8 @@ PYBIND11_MODULE(_cuda, module) {
 
     module.def("problem", &fastsoft::cuda::problem);
     module.def("installation", &installation);
+    module.def("pixel_planes", &pixel_planes, py::arg("values"), py::arg("pixels"), py::arg("out"));
+    module.def("row_sums", &row_sums, py::arg("rows"));
     module.def("value_range", &value_range, py::arg("values"));
 
     // One source, compiled for either module: bind_<operation>.cpp.
@@ -79,5 +128,7 @@ PYBIND11_MODULE(_cuda, module) {
     bind_matting_laplacian(module);
     bind_refine_foreground(module);
     bind_slic(module);
+    bind_sparsify(module);
+    bind_superpixel_graph(module);
     bind_symmetric_operator(module);
 }

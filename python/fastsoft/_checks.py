@@ -74,16 +74,25 @@ def _refuse_device(value: Any, name: str) -> None:
         raise TypeError(f"{name} must be on the CPU, got an array on a CUDA device")
 
 
-def as_labels(value: Any, name: str) -> Any:
-    """Return an array of labels as int32, viewing it in place where it is that already."""
-    array = np.asarray(value)
+def as_labels(value: Any, name: str, place: Place | None = None) -> Any:
+    """Return an array of labels as int32, viewing it in place where it is that already.
+
+    With a `place` on a CUDA device that is a DeviceArray; other integers there are converted, which waits.
+    """
+    if place is None:
+        _refuse_device(value, name)
+        place = find_place(**{name: value})
+    array = place.read(value, name)
     if array.dtype == np.int32 and array.dtype.isnative:
         return array
     if array.dtype.kind not in "iu":
         raise TypeError(f"{name} must be integers, got dtype {array.dtype}")
-    if array.size and (int(array.min()) < -(2**31) or int(array.max()) > MAX_PIXELS):
-        raise ValueError(f"{name} must fit 32-bit integers, got values in [{array.min()}, {array.max()}]")
-    return array.astype(np.int32)
+    if array.size:
+        values = array.owner if isinstance(array, DeviceArray) else array
+        low, high = int(values.min()), int(values.max())
+        if low < -(2**31) or high > MAX_PIXELS:
+            raise ValueError(f"{name} must fit 32-bit integers, got values in [{low}, {high}]")
+    return place.contiguous(value, np.int32, name)
 
 
 def check_finite(array: Any, name: str) -> None:

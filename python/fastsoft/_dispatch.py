@@ -31,7 +31,7 @@ from fastsoft import _native
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
 
-__all__ = ["DeviceArray", "Place", "csr_place", "find_place", "host_array", "host_csr", "with_channels"]
+__all__ = ["DeviceArray", "Place", "csr_place", "find_place", "host_array", "host_copy", "host_csr", "with_channels"]
 
 # Device types of the DLPack standard.
 _DLPACK_CPU = 1
@@ -60,6 +60,21 @@ class DeviceArray:
     def size(self) -> int:
         """Number of elements."""
         return int(np.prod(self.shape, dtype=np.int64))
+
+    @property
+    def T(self) -> DeviceArray:  # noqa: N802 - as arrays have it
+        """The transposed array, on the same memory."""
+        return replace(self, shape=self.shape[::-1], strides=self.strides[::-1])
+
+    @property
+    def is_contiguous(self) -> bool:
+        """Whether the last axis has stride 1 and each other one that of the array below it."""
+        step = 1
+        for extent, stride in zip(reversed(self.shape), reversed(self.strides), strict=True):
+            if extent > 1 and stride != step:
+                return False
+            step *= extent
+        return True
 
     @property
     def descriptor(self) -> tuple[Any, ...]:
@@ -114,6 +129,29 @@ class Place(ABC):
         """Return what `empty` made as an array of the caller's library."""
 
     @abstractmethod
+    def put(self, array: Any) -> Any:
+        """Return a copy of a small ndarray as `read` returns arrays."""
+
+    @abstractmethod
+    def reshape(self, array: Any, shape: tuple[int, ...]) -> Any:
+        """Return what `read` or `empty` made in another shape, on the same memory where that is possible."""
+
+    @abstractmethod
+    def planes(self, array: Any, dtype: DTypeLike, pixels: Any = None) -> Any:
+        """Return ``array[:, pixels]``, or all columns, in a dtype and contiguous; `array` itself if it is that.
+
+        Columns are numbered by an ndarray of int64. On a device: float32 and float64, or int32 in and out.
+        """
+
+    @abstractmethod
+    def row_sums(self, array: Any) -> Any:
+        """Return the sums of the rows of a contiguous array, a float64 ndarray. On a device: waits for the stream."""
+
+    @abstractmethod
+    def dense_labels(self, array: Any) -> tuple[Any, int]:
+        """Return an array of integers as numbers 0..n-1 in the order of their values, int32 (1, size), and n."""
+
+    @abstractmethod
     def csr(self, data: Any, indices: Any, indptr: Any, shape: tuple[int, int]) -> Any:
         """Return arrays that `empty` made, int32 indices and int64 row pointers, as the library's sparse matrix."""
 
@@ -165,6 +203,22 @@ class _NumpyPlace(Place):
     def result(self, array: Any) -> Any:
         return array
 
+    def put(self, array: Any) -> Any:
+        return array
+
+    def reshape(self, array: Any, shape: tuple[int, ...]) -> Any:
+        return array.reshape(shape)
+
+    def planes(self, array: Any, dtype: DTypeLike, pixels: Any = None) -> Any:
+        return np.ascontiguousarray(array if pixels is None else array[:, pixels], dtype=dtype)
+
+    def row_sums(self, array: Any) -> Any:
+        return array.sum(axis=1, dtype=np.float64)
+
+    def dense_labels(self, array: Any) -> tuple[Any, int]:
+        values, labels = np.unique(array.ravel(), return_inverse=True)
+        return labels.reshape(1, -1).astype(np.int32), len(values)
+
     def csr(self, data: Any, indices: Any, indptr: Any, shape: tuple[int, int]) -> Any:
         from scipy import sparse
 
@@ -209,6 +263,23 @@ class _CudaPlace(Place):
         with self.scope():
             array.owner[...] = value.owner if isinstance(value, DeviceArray) else value
 
+    @abstractmethod
+    def _describe(self, array: Any, name: str) -> DeviceArray:
+        """Return the description of an array of the library on the device."""
+
+    def reshape(self, array: Any, shape: tuple[int, ...]) -> Any:
+        return self._describe(array.owner.reshape(shape), "array")
+
+    def planes(self, array: Any, dtype: DTypeLike, pixels: Any = None) -> Any:
+        if pixels is None and array.is_contiguous and array.dtype == dtype:
+            return array
+        out = self.empty((array.shape[0], array.shape[1] if pixels is None else len(pixels)), dtype)
+        self.native.pixel_planes(array.T, pixels, out)
+        return out
+
+    def row_sums(self, array: Any) -> Any:
+        return self.native.row_sums(array)
+
 
 class _TorchCudaPlace(_CudaPlace):
     kind = "torch"
@@ -252,6 +323,13 @@ class _TorchCudaPlace(_CudaPlace):
     def result(self, array: Any) -> Any:
         return array.owner
 
+    def put(self, array: Any) -> Any:
+        return self._describe(self.torch.from_numpy(array).to(self.torch_device), "array")
+
+    def dense_labels(self, array: Any) -> tuple[Any, int]:
+        values, labels = self.torch.unique(array.owner, return_inverse=True)
+        return self._describe(labels.reshape(1, -1).to(self.torch.int32), "labels"), len(values)
+
     def csr(self, data: Any, indices: Any, indptr: Any, shape: tuple[int, int]) -> Any:
         return _torch_csr(self.torch, data.owner, indices.owner, indptr.owner, shape)
 
@@ -288,6 +366,15 @@ class _CupyPlace(_CudaPlace):
 
     def result(self, array: Any) -> Any:
         return array.owner
+
+    def put(self, array: Any) -> Any:
+        with self.cupy.cuda.Device(self.device):
+            return self._describe(self.cupy.asarray(array), "array")
+
+    def dense_labels(self, array: Any) -> tuple[Any, int]:
+        with self.cupy.cuda.Device(self.device):
+            values, labels = self.cupy.unique(array.owner.ravel(), return_inverse=True)
+            return self._describe(labels.reshape(1, -1).astype(self.cupy.int32), "labels"), len(values)
 
     def csr(self, data: Any, indices: Any, indptr: Any, shape: tuple[int, int]) -> Any:
         if data.size > np.iinfo(np.int32).max:
@@ -358,6 +445,18 @@ def host_array(value: Any, name: str) -> Any:
     if kind == "dlpack":
         return np.from_dlpack(value)
     return np.asarray(value)
+
+
+def host_copy(value: Any, name: str) -> Any:
+    """Return an argument as an ndarray, wherever it is: for a few numbers that the host needs."""
+    kind, device = _locate(value, name)
+    if device == "cpu":
+        return host_array(value, name)
+    if kind == "torch":
+        _torch_dtype(value, name)
+        return value.cpu().numpy()
+    cupy = _require_cupy(value, name)
+    return cupy.asnumpy(value if isinstance(value, cupy.ndarray) else _adopt(value, name))
 
 
 def host_csr(value: Any) -> Any:

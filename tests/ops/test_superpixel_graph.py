@@ -9,8 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fastsoft
+from tests import on_host
 from tests.golden_matrix import golden_matrix
 from tests.reference import superpixel_graph as reference
+from tests.tolerances import parity
 
 
 def blocks(height, width, size):
@@ -176,6 +178,182 @@ def test_any_layout(rng, dtype):
     np.testing.assert_array_equal(fastsoft.region_means(values[..., 2], labels), expected[:, 2])
     with pytest.raises(dataclasses.FrozenInstanceError):
         graph.n_superpixels = 3
+
+
+GRAPH_ARRAYS = ("labels", "counts", "centroid_rc", "centroid_index", "adjacent_pairs")
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 9), (9, 1), (5, 7), (16, 23), (33, 70)])
+@pytest.mark.parametrize("n", [1, 2, 6, 40])
+def test_backends_agree(rng, backend, shape, n, dtype):
+    labels = scattered(rng, *shape, n)
+    expected = fastsoft.superpixel_graph(labels)
+    graph = fastsoft.superpixel_graph(backend.array(labels))
+    assert graph.n_superpixels == expected.n_superpixels
+    for name in GRAPH_ARRAYS:
+        found = backend.numpy(getattr(graph, name))
+        assert found.dtype == getattr(expected, name).dtype
+        np.testing.assert_array_equal(found, getattr(expected, name))
+    np.testing.assert_array_equal(backend.numpy(graph.adjacent_pairs).reshape(-1, 2), reference.adjacent_pairs(labels))
+
+    values = rng.random((*shape, 5)).astype(dtype)
+    means = fastsoft.region_means(backend.array(values), graph.labels)
+    found = backend.numpy(means)
+    assert found.dtype == dtype
+    near = {"rtol": 0, "atol": parity("superpixel_graph", dtype)}
+    np.testing.assert_allclose(found, reference.region_means(values, labels), **near)
+    again = fastsoft.region_means(backend.array(values), graph.labels, graph.n_superpixels)
+    np.testing.assert_array_equal(backend.numpy(again), found)
+    grey = backend.numpy(fastsoft.region_means(backend.array(values[:, :, 2]), graph.labels))
+    np.testing.assert_array_equal(grey, found[:, 2])
+
+    colors = found.copy()
+    for function, options in [
+        (fastsoft.color_affinity, {"steepness": 3.0, "threshold": 0.3, "max_distance": 0.4}),
+        (fastsoft.semantic_affinity, {"steepness": 2.0, "threshold": 0.4}),
+    ]:
+        affinity = function(graph, means, **options)
+        matrix = backend.csr(affinity)
+        assert matrix.dtype == dtype
+        matrix.check_format(full_check=True)
+        assert abs(matrix - matrix.T).max() == 0
+        indices = matrix.indices.copy()
+        matrix.has_sorted_indices = False
+        matrix.sort_indices()
+        np.testing.assert_array_equal(matrix.indices, indices)
+        host = function(expected, colors, **options)
+        largest = max(1.0, abs(host).max() if host.nnz else 0.0)
+        np.testing.assert_allclose(matrix.toarray(), host.toarray(), rtol=0, atol=largest * near["atol"])
+        # Weights that are exactly 0 depend on the error function; entries that are left out here do not.
+        assert matrix.nnz == host.nnz
+        np.testing.assert_array_equal(backend.csr(function(graph, means, **options)).data, matrix.data)
+
+
+def test_backends_add_edges_between_the_same_pixels(backend):
+    row, col = np.mgrid[:5, :5] - 2
+    labels = np.hstack([np.maximum(abs(row), abs(col)), np.full((5, 1), 3)]).astype(np.int32)
+    graph = fastsoft.superpixel_graph(backend.array(labels))
+    features = np.array([[0.0], [0.1], [0.2], [0.3]])
+    semantic = backend.csr(fastsoft.semantic_affinity(graph, backend.array(features)))
+    np.testing.assert_allclose(semantic.toarray(), reference.semantic_affinity(labels, features), atol=1e-15)
+    assert semantic.nnz == 2
+    color = backend.csr(fastsoft.color_affinity(graph, backend.array(features), steepness=1.0, max_distance=2.0))
+    expected = reference.color_affinity(labels, features, 1.0, max_distance=2.0)
+    np.testing.assert_allclose(color.toarray(), expected, rtol=1e-14)
+    assert color.nnz == 2
+    # At the threshold weights are exactly 0, and no entries.
+    nothing = fastsoft.semantic_affinity(graph, backend.array(features * 0), threshold=0.0)
+    assert backend.csr(nothing).nnz == 0
+    far = fastsoft.color_affinity(graph, backend.array(features), max_distance=0.01)
+    assert backend.csr(far).nnz == 0
+
+
+@pytest.mark.parametrize(("height", "width"), [(160, 160), (96, 96), (80, 120), (50, 70)])
+def test_backends_decide_distances_at_the_limit_alike(backend, height, width):
+    rows = np.arange(0, height, height // 10)
+    labels = np.zeros((height, width), dtype=np.int32)
+    labels[rows, width // 2] = np.arange(1, len(rows) + 1)
+    colors = np.zeros((len(rows) + 1, 3))
+    graph = fastsoft.superpixel_graph(backend.array(labels))
+    found = backend.csr(fastsoft.color_affinity(graph, backend.array(colors)))
+    expected = fastsoft.color_affinity(fastsoft.superpixel_graph(labels), colors)
+    np.testing.assert_array_equal(found.indptr, expected.indptr)
+    np.testing.assert_array_equal(found.indices, expected.indices)
+
+
+def test_backends_read_strided_and_offset_arrays(rng, backend, dtype):
+    labels = np.repeat(np.repeat(scattered(rng, 12, 15, 9), 2, axis=0), 2, axis=1)
+    values = rng.random((24, 30, 10)).astype(dtype)
+    expected = fastsoft.superpixel_graph(labels[::2, 1::2])
+    graph = fastsoft.superpixel_graph(backend.array(labels)[::2, 1::2])
+    np.testing.assert_array_equal(backend.numpy(graph.centroid_rc), expected.centroid_rc)
+    np.testing.assert_array_equal(backend.numpy(graph.adjacent_pairs), expected.adjacent_pairs)
+    means = fastsoft.region_means(values[::2, ::2, 1::2], expected.labels)
+    found = fastsoft.region_means(backend.array(values)[::2, ::2, 1::2], graph.labels)
+    near = {"rtol": 0, "atol": parity("superpixel_graph", dtype)}
+    np.testing.assert_allclose(backend.numpy(found), means, **near)
+    wide = np.repeat(means, 2, axis=1)
+    matrix = backend.csr(fastsoft.color_affinity(graph, backend.array(wide)[:, ::2], steepness=5.0))
+    np.testing.assert_allclose(
+        matrix.toarray(), fastsoft.color_affinity(expected, means, steepness=5.0).toarray(), **near
+    )
+    for kind in (np.int64, np.int16, np.uint8):
+        other = fastsoft.superpixel_graph(backend.array(labels.astype(kind)))
+        np.testing.assert_array_equal(backend.numpy(other.labels), labels)
+
+
+def test_backends_refuse_bad_input_with_the_same_words(rng, backend):
+    labels = blocks(6, 6, 2)
+    graph = fastsoft.superpixel_graph(backend.array(labels))
+    for bad, kind, words in [
+        (labels.astype(float), TypeError, "labels must be integers, got dtype float64"),
+        (labels.ravel(), ValueError, r"labels must have shape \(H, W\), got \(36,\)"),
+        (labels[:0], ValueError, r"labels must have 1 to \d+ pixels"),
+        (labels - 1, ValueError, "labels must be at least 0, got -1"),
+        (labels + 1, ValueError, r"labels must be dense 0\.\.9, but no pixel has label 0"),
+        (np.where(labels == 4, 3, labels), ValueError, r"labels must be dense 0\.\.8, but no pixel has label 4"),
+        (labels + 2147483632, ValueError, "labels must be dense, got label 2147483640"),
+        (labels.astype(np.int64) + 2**31, ValueError, "must fit 32-bit integers"),
+    ]:
+        with pytest.raises(kind, match=words):
+            fastsoft.superpixel_graph(backend.array(bad))
+    values = backend.array(rng.random((6, 6, 3)))
+    with pytest.raises(ValueError, match=r"values must have shape \(6, 6\) or \(6, 6, C\), got \(6, 5, 3\)"):
+        fastsoft.region_means(values[:, :5], graph.labels)
+    with pytest.raises(ValueError, match=r"labels must be in 0\.\.4, got"):
+        fastsoft.region_means(values, graph.labels, 5)
+    with pytest.raises(ValueError, match="no pixel has label 9"):
+        fastsoft.region_means(values, graph.labels, 10)
+    with pytest.raises(ValueError, match="values must be finite"):
+        fastsoft.region_means(backend.array(np.full((6, 6), np.nan)), graph.labels)
+    with pytest.raises(ValueError, match=r"colors must have shape \(9, C\), got \(8, 3\)"):
+        fastsoft.color_affinity(graph, backend.array(rng.random((8, 3))))
+    with pytest.raises(ValueError, match="features must be finite"):
+        fastsoft.semantic_affinity(graph, backend.array(np.full((9, 3), np.inf)))
+    broken = dataclasses.replace(graph, adjacent_pairs=backend.array(np.array([[0, 1], [2, 9]], dtype=np.int32)))
+    with pytest.raises(ValueError, match=r"adjacent_pairs must be in 0\.\.8, got"):
+        fastsoft.semantic_affinity(broken, backend.array(rng.random((9, 3))))
+
+
+def test_centroids_outside_the_image_are_refused_on_a_device(rng, device_backend):
+    graph = fastsoft.superpixel_graph(device_backend.array(blocks(6, 6, 2)))
+    for place in ([6, 0], [0, 6], [-1, 0]):
+        centroids = device_backend.numpy(graph.centroid_rc).copy()
+        centroids[4] = place
+        broken = dataclasses.replace(graph, centroid_rc=device_backend.array(centroids))
+        for function in (fastsoft.color_affinity, fastsoft.semantic_affinity):
+            with pytest.raises(ValueError, match="centroids must lie in the image of 6x6 pixels"):
+                function(broken, device_backend.array(rng.random((9, 3))))
+
+
+def test_arrays_on_several_devices_are_refused(rng, device_backend):
+    labels = blocks(6, 6, 2)
+    with pytest.raises(TypeError, match="must be on one device, got values on cpu, labels on cuda:0"):
+        fastsoft.region_means(rng.random((6, 6, 3)), device_backend.array(labels))
+    graph = fastsoft.superpixel_graph(device_backend.array(labels))
+    with pytest.raises(TypeError, match="must be on one device, got colors on cpu, graph on cuda:0"):
+        fastsoft.color_affinity(graph, rng.random((9, 3)))
+
+
+def test_the_order_of_threads_leaves_no_trace(rng, host_backend):
+    labels = scattered(rng, 40, 50, 30)
+    labels[:20] = blocks(20, 50, 10)
+    labels = np.unique(labels, return_inverse=True)[1].reshape(40, 50).astype(np.int32)
+    values = rng.random((40, 50, 6))
+
+    def run():
+        graph = fastsoft.superpixel_graph(host_backend.array(labels))
+        means = fastsoft.region_means(host_backend.array(values), graph.labels)
+        color = host_backend.csr(fastsoft.color_affinity(graph, means, steepness=3.0, max_distance=0.5))
+        semantic = host_backend.csr(fastsoft.semantic_affinity(graph, means))
+        matrices = [part for matrix in (color, semantic) for part in (matrix.indptr, matrix.indices, matrix.data)]
+        return [*(getattr(graph, name).numpy() for name in GRAPH_ARRAYS), means.numpy(), *matrices]
+
+    forward = run()
+    with on_host.backward():
+        backward = run()
+    for a, b in zip(forward, backward, strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 def test_bad_input_is_refused(rng):

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "fastsoft/core/cuda_context.hpp"
 #include "fastsoft/core/monitor.hpp"
 #include "fastsoft/core/view.hpp"
 
@@ -80,10 +81,104 @@ struct SparsifyOutcome {
 template <class T>
 SparsifyOutcome sparsify_segments(const SparsifyInput<T>& input, const SparsifyParams& params, Monitor& monitor);
 
+// The pixels that the iteration runs on.
+template <class T>
+struct SparsifyPixels {
+    std::ptrdiff_t n_pixels = 0;
+    std::ptrdiff_t n_eigenvectors = 0;
+    const T* eigenvectors = nullptr;       // (n_eigenvectors, n_pixels), contiguous
+    const T* weights = nullptr;            // (n_pixels), or null for ones
+    const std::int32_t* labels = nullptr;  // (n_pixels), or null when start is given
+    const T* start = nullptr;              // (n_segments, n_pixels), contiguous
+};
+
+// Segments alpha_k = E c_k + offset_k.
+struct SegmentCoefficients {
+    std::ptrdiff_t n_segments = 0;
+    const double* coefficients = nullptr;  // (n_segments, n_eigenvectors), or null for the start
+    const double* offsets = nullptr;       // (n_segments)
+};
+
+// How alphas become weights of the least squares in an iteration.
+template <class T>
+struct SparsityWeighting {
+    bool flat = true;  // method stable
+    T clamp{};
+    T exponent{};  // gamma - 2
+    T factor{};    // 0.3^gamma
+    T peak{};      // factor * clamp^exponent
+    T offset{};    // stable: 1/K, what the unknowns are added to
+};
+
+// The sums over pixels of an iteration, wherever the pixels are. The iteration itself, with its factorisations of
+// k x k matrices, runs on the host. Matrices are in columns; of symmetric ones the lower triangle counts.
+template <class T>
+class SparsifySums {
+public:
+    virtual ~SparsifySums() = default;
+
+    // Sets (k, k): E' diag(weights) E.
+    virtual void gram(double* sum, Monitor& monitor) = 0;
+
+    // Forms what the next three return.
+    virtual void form(const SparsityWeighting<T>& weighting, const SegmentCoefficients& segments, Monitor& monitor) = 0;
+
+    // Adds to (k, k) of a segment: stable, minus the sum of (peak + factor - e0 - e1) e e'; compat, the sum of
+    // (e0 + e1) e e'. Called by several threads at a time.
+    virtual void add_matrix(std::ptrdiff_t segment, double* sum) const = 0;
+
+    // Adds to (k, K): E'(e1 - (e0 + e1) offset), or compat E' e1.
+    virtual void add_right(double* sum) const = 0;
+
+    // compat: adds to (k): E' e0 of the last segment.
+    virtual void add_last(double* sum) const = 0;
+
+    // Sets (K): the largest |alpha| of each segment.
+    virtual void peaks(const SegmentCoefficients& segments, double* largest, Monitor& monitor) = 0;
+};
+
+// The iteration over sums that are formed elsewhere.
+template <class T>
+SparsifyOutcome sparsify_segments(SparsifySums<T>& sums, std::ptrdiff_t n_eigenvectors, std::ptrdiff_t n_segments,
+                                  const double* eigenvalues, const double* constant, const SparsifyParams& params,
+                                  Monitor& monitor);
+
 // segments[p, k] = sum_j eigenvectors[j, p] * coefficients[k, j] + offsets[k], any strides of segments (n_pixels, K).
 // Returns sum over p and k of |segments|^gamma + |1 - segments|^gamma.
 template <class T>
 double combine_eigenvectors(View<const T, 2> eigenvectors, const double* coefficients, const double* offsets,
                             double gamma, View<T, 2> segments, Monitor& monitor);
 
+namespace cuda {
+
+// What SparsifySums asks for, on the device of the context, in the order of its stream. Pixels are in its memory;
+// coefficients, offsets and all results are in the host's, so every function waits for the stream. Lower triangles
+// are packed row by row: entry (i, j) is number i (i + 1) / 2 + j.
+//
+// Per iteration with n pixels, k eigenvectors and K segments: K n k (k + 1) operations for the matrices, of which
+// stable skips pixels within the clamp, and 4 n k K for segments and right-hand sides. Least bytes: the eigenvectors
+// once, 4 n k in float32. That is 124 GFLOP and 123 MB for 640x480 pixels, k = 100 and K = 40. Sums are in T within 768
+// pixels, in double across them. Workspace: up to 64 MB of partial sums, or those of 768 pixels; 2 K + 1 numbers per
+// pixel for at most 196608 pixels at a time.
+
+// sum (k (k + 1) / 2): E' diag(weights) E.
+template <class T>
+void sparsify_gram(const Context& context, const SparsifyPixels<T>& pixels, double* sum);
+
+// matrices (K, k (k + 1) / 2), right (K, k) and, unless stable, last (k).
+template <class T>
+void sparsify_sums(const Context& context, const SparsifyPixels<T>& pixels, const SparsityWeighting<T>& weighting,
+                   const SegmentCoefficients& segments, double* matrices, double* right, double* last);
+
+// largest (K).
+template <class T>
+void sparsify_peaks(const Context& context, const SparsifyPixels<T>& pixels, const SegmentCoefficients& segments,
+                    double* largest);
+
+// Waits for the stream to read the sum. Least bytes: eigenvectors read once, segments written once.
+template <class T>
+double combine_eigenvectors(const Context& context, View<const T, 2> eigenvectors, const double* coefficients,
+                            const double* offsets, double gamma, View<T, 2> segments, Monitor& monitor);
+
+}  // namespace cuda
 }  // namespace fastsoft

@@ -3,8 +3,9 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <vector>
 
+#include "fastsoft/core/allocate.hpp"
+#include "fastsoft/core/cuda_context.hpp"
 #include "fastsoft/core/view.hpp"
 
 // Superpixels as a graph, and the two sparse affinities that semantic soft segmentation draws between them:
@@ -22,14 +23,16 @@
 // pixel to itself is dropped, since it cancels in any Laplacian.
 namespace fastsoft {
 
-struct SuperpixelGraph {
-    std::vector<std::int64_t> counts;          // (S) pixels of each
-    std::vector<std::int32_t> centroids;       // (S, 2) row and column
-    std::vector<std::int32_t> adjacent_pairs;  // (M, 2) i < j, sorted
+// S superpixels, M pairs.
+struct SuperpixelGraphOutput {
+    Allocate<std::int64_t> counts;            // (S) pixels of each
+    Allocate<std::int32_t> centroids;         // (S, 2) row and column
+    Allocate<std::int32_t> centroid_indices;  // (S) the same as row * W + column
+    Allocate<std::int32_t> adjacent_pairs;    // (M, 2) i < j, sorted
 };
 
 // labels (H, W): every number in 0 .. S - 1 must occur.
-SuperpixelGraph superpixel_graph(const View<const std::int32_t, 2>& labels);
+void superpixel_graph(const View<const std::int32_t, 2>& labels, const SuperpixelGraphOutput& out);
 
 // means (S, C) = mean of values (H, W, C) over each label. Labels without pixels are an error.
 // Sums are taken in double over blocks of pixels that depend on the sizes only.
@@ -37,27 +40,62 @@ template <class T>
 void region_means(const View<const T, 3>& values, const View<const std::int32_t, 2>& labels,
                   std::ptrdiff_t n_superpixels, T* means);
 
-// Upper triangle, as triples sorted by (row, col), of a symmetric matrix over pixels.
-struct PixelEdges {
-    std::vector<std::int32_t> rows;
-    std::vector<std::int32_t> cols;
-    std::vector<double> weights;
+// Centroid pixels and a number of colours or features of each superpixel, contiguous.
+template <class T>
+struct SuperpixelValues {
+    std::ptrdiff_t n_superpixels;
+    const std::int32_t* centroids;  // (S, 2)
+    const T* values;                // (S, C)
+    std::ptrdiff_t n_channels;
+    std::ptrdiff_t height;
+    std::ptrdiff_t width;
 };
 
-// centroids (S, 2), colors (S, C) contiguous. Weights that are exactly 0 are left out.
+// A symmetric matrix over the H * W pixels, both triangles, columns sorted. indptr has H * W + 1 elements, the others
+// one per entry. Weights that are exactly 0 are left out.
 template <class T>
-PixelEdges color_affinity(const std::int32_t* centroids, const T* colors, std::ptrdiff_t n_superpixels,
-                          std::ptrdiff_t n_channels, std::ptrdiff_t height, std::ptrdiff_t width, double steepness,
-                          double threshold, double max_distance);
+struct PixelMatrixOutput {
+    std::int64_t* indptr;
+    Allocate<std::int32_t> indices;
+    Allocate<T> data;
+};
 
-// adjacent_pairs (M, 2), features (S, C) contiguous. Weights that are exactly 0 are left out.
 template <class T>
-PixelEdges semantic_affinity(const std::int32_t* centroids, const std::int32_t* adjacent_pairs, std::ptrdiff_t n_pairs,
-                             const T* features, std::ptrdiff_t n_superpixels, std::ptrdiff_t n_channels,
-                             std::ptrdiff_t width, double steepness, double threshold);
+void color_affinity(const SuperpixelValues<T>& colors, double steepness, double threshold, double max_distance,
+                    const PixelMatrixOutput<T>& out);
 
-// Both triangles as CSR: indptr (n + 1), indices and data (2 * number of edges), columns sorted. Rows below cols.
+// adjacent_pairs (M, 2) contiguous.
 template <class T>
-void edges_to_csr(const PixelEdges& edges, std::ptrdiff_t n, std::int64_t* indptr, std::int32_t* indices, T* data);
+void semantic_affinity(const SuperpixelValues<T>& features, const std::int32_t* adjacent_pairs, std::ptrdiff_t n_pairs,
+                       double steepness, double threshold, const PixelMatrixOutput<T>& out);
 
+namespace cuda {
+
+// On the device of the context, in the order of its stream; all arrays are in its memory, and results are allocated
+// there.
+//
+// Pixels are sorted by label, stably, and a block adds up each superpixel in the order that this gives. Workspace: 16
+// bytes per pixel, and for pairs at most 64 per pixel on borders. Waits for the stream three times: to know the number
+// of superpixels, how many pixels lie where superpixels meet, and the number of pairs.
+void superpixel_graph(const Context& context, const View<const std::int32_t, 2>& labels,
+                      const SuperpixelGraphOutput& out);
+
+// Workspace: 16 bytes per pixel. Waits twice: for the range of the labels, and for whether one is without pixels.
+template <class T>
+void region_means(const Context& context, const View<const T, 3>& values, const View<const std::int32_t, 2>& labels,
+                  std::ptrdiff_t n_superpixels, T* means);
+
+// The error functions of a device and of the C library differ in their last bits, and so may what is exactly 0. A block
+// per matrix row that is not empty. Workspace: 4 bytes per pixel and 48 per superpixel. Waits once, for the number of
+// entries.
+template <class T>
+void color_affinity(const Context& context, const SuperpixelValues<T>& colors, double steepness, double threshold,
+                    double max_distance, const PixelMatrixOutput<T>& out);
+
+// Workspace: 4 bytes per pixel and 68 per pair. Waits once, for the number of entries.
+template <class T>
+void semantic_affinity(const Context& context, const SuperpixelValues<T>& features, const std::int32_t* adjacent_pairs,
+                       std::ptrdiff_t n_pairs, double steepness, double threshold, const PixelMatrixOutput<T>& out);
+
+}  // namespace cuda
 }  // namespace fastsoft

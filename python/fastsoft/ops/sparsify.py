@@ -16,6 +16,7 @@ from fastsoft._checks import (
     check_number,
     check_shape,
 )
+from fastsoft._dispatch import DeviceArray, Place, find_place, host_copy
 from fastsoft._native import cpu
 
 if TYPE_CHECKING:
@@ -36,8 +37,9 @@ class SparsifyResult:
 
     Attributes
     ----------
-    segments : ndarray, shape (N, K)
-        The K segments left, of the dtype of the eigenvectors; each row sums to 1. Not confined to [0, 1].
+    segments : array, shape (N, K)
+        The K segments left, of the dtype, library and device of the eigenvectors; each row sums to 1. Not confined to
+        [0, 1]. The other arrays are NumPy's.
     coefficients : ndarray, shape (k, K), float64
         Weights of the eigenvectors: ``segments = eigenvectors @ coefficients``, up to what the constant vector lacks of
         lying in the span of the eigenvectors.
@@ -94,13 +96,14 @@ def sparsify_segments(
 
     Parameters
     ----------
-    eigenvectors : ndarray, shape (N, k), float32 or float64
+    eigenvectors : array, shape (N, k), float32 or float64
         Orthonormal columns. Fastest in Fortran order, as `smallest_eigenvectors` returns them. Their dtype is that of
-        the sums over pixels; systems of equations are always solved in float64.
-    eigenvalues : ndarray, shape (k,), float32 or float64
-        In the order of the columns. A few may be negative.
-    start : ndarray, integer of shape (N,) or (H, W), or float32 or float64 of shape (N, K) or (H, W, K)
-        Labels of a hard segmentation, any integers, or soft segments.
+        the sums over pixels; systems of equations are always solved in float64. Of NumPy, torch or CuPy, on the CPU or
+        a CUDA device.
+    eigenvalues : array, shape (k,), float32 or float64
+        In the order of the columns. A few may be negative. On any device: the host reads them.
+    start : array, integer of shape (N,) or (H, W), or float32 or float64 of shape (N, K) or (H, W, K)
+        Labels of a hard segmentation, any integers, or soft segments; on the device of `eigenvectors`.
     gamma : float, optional
         Exponent of the sparsity term, in (0, 1]. Default 0.8 [2]_.
     n_iterations : int, optional
@@ -145,6 +148,11 @@ def sparsify_segments(
     values by about 0.001 on average. Memory: the eigenvectors (a copy, unless in Fortran order), the segments and
     50 MB. The result has the same bits for any number of threads.
 
+    On a CUDA device the sums over pixels are formed there, on the current stream of the library of `eigenvectors`, and
+    the k x k systems are solved on the host: each iteration waits for the sums, 4 k (k + 1) bytes per segment. Memory
+    beyond input and output: a copy of the eigenvectors unless in Fortran order, up to 64 MB of partial sums, and
+    2 K + 1 numbers per pixel for at most 196608 pixels at a time.
+
     The share of a dropped segment goes, in the next iteration, to wherever the constrained minimum puts it. In
     ``"compat"`` that begins with the last segment, in ``"stable"`` no segment is special.
 
@@ -171,13 +179,14 @@ def sparsify_segments(
     >>> bool(np.allclose(result.segments.sum(axis=1), 1))
     True
     """
-    eigenvectors = as_float_array(eigenvectors, "eigenvectors")
+    place = find_place(eigenvectors=eigenvectors, start=start)
+    eigenvectors = as_float_array(eigenvectors, "eigenvectors", place)
     check_shape(eigenvectors, ("N", "k"), "eigenvectors")
     if 0 in eigenvectors.shape:
         raise ValueError(f"eigenvectors must not be empty, got shape {eigenvectors.shape}")
     check_finite(eigenvectors, "eigenvectors")
     n, k = eigenvectors.shape
-    eigenvalues = as_float_array(eigenvalues, "eigenvalues")
+    eigenvalues = as_float_array(host_copy(eigenvalues, "eigenvalues"), "eigenvalues")
     check_shape(eigenvalues, (k,), "eigenvalues")
     check_finite(eigenvalues, "eigenvalues")
     gamma = check_number(gamma, "gamma", low=0.0, high=1.0, exclusive=True)
@@ -189,27 +198,26 @@ def sparsify_segments(
     prune_threshold = check_number(prune_threshold, "prune_threshold", low=0.0)
     n_samples = check_int(_DEFAULT_SAMPLES if n_samples is None else n_samples, "n_samples", low=1)
     seed = check_int(seed, "seed", low=0, high=2**64 - 1)
-    labels, soft, grid_shape = _check_start(start, n, grid_shape)
-    n_segments = int(labels.max()) + 1 if soft is None else soft.shape[1]
+    labels, soft, n_segments, grid_shape = _check_start(start, n, grid_shape, place)
 
-    vectors = np.ascontiguousarray(eigenvectors.T)
+    dtype = eigenvectors.dtype
+    vectors = place.planes(eigenvectors.T, dtype)
     values = np.ascontiguousarray(eigenvalues, dtype=np.float64)
-    constant = vectors.sum(axis=1, dtype=np.float64)
-    if compat or exact or n_samples >= n:
-        sample, weights, used = slice(None), None, vectors
-    else:
+    constant = place.row_sums(vectors)
+    sample, weights, used = None, None, vectors
+    if not (compat or exact or n_samples >= n):
         sample, weights = _stratified_sample(grid_shape or (1, n), n_samples, seed)
-        weights = weights.astype(vectors.dtype)
-        used = np.ascontiguousarray(vectors[:, sample])
+        weights = place.put(weights.astype(dtype))
+        used = place.planes(vectors, dtype, sample)
+    pixels: tuple[Any, ...] = (
+        used,
+        weights,
+        None if labels is None else place.planes(labels, np.int32, sample),
+        None if soft is None else place.planes(soft.T, dtype, sample),
+    )
     quarter = n_iterations // 4
     marks = [quarter * i + 1 for i in (1, 2, 3)] if quarter and prune_threshold > 0 else []
-    coefficients, offsets, kept, counts = cpu.sparsify_segments(
-        used,
-        values,
-        constant,
-        weights,
-        None if labels is None else np.ascontiguousarray(labels[sample]),
-        None if soft is None else np.ascontiguousarray(soft[sample].T, dtype=vectors.dtype),
+    options: tuple[Any, ...] = (
         n_segments,
         compat,
         gamma,
@@ -219,8 +227,14 @@ def sparsify_segments(
         marks,
         None if progress is None else lambda fraction: progress(0.95 * fraction),
     )
-    segments = np.empty((n, len(kept)), dtype=vectors.dtype)
-    sparsity = cpu.combine_eigenvectors(
+    if isinstance(used, DeviceArray):
+        sums = _DeviceSums(place.native, pixels)
+        found = cpu.sparsify_segments_elsewhere(sums, dtype == np.float32, values, constant, *options)
+    else:
+        found = cpu.sparsify_segments(used, values, constant, *pixels[1:], *options)
+    coefficients, offsets, kept, counts = found
+    segments = place.empty((n, len(kept)), dtype)
+    sparsity = place.native.combine_eigenvectors(
         vectors,
         coefficients,
         offsets,
@@ -232,7 +246,7 @@ def sparsify_segments(
     coefficients = coefficients.T + np.outer(constant, offsets)
     smoothness = float(np.sum(coefficients**2 * values[:, None]))
     return SparsifyResult(
-        segments=segments,
+        segments=place.result(segments),
         coefficients=coefficients,
         kept=kept,
         component_count=counts,
@@ -243,14 +257,29 @@ def sparsify_segments(
     )
 
 
-def _check_start(start: Any, n: int, grid_shape: Any) -> tuple[Any, Any, tuple[int, int] | None]:
-    """Return dense labels (N,) or soft segments (N, K), the other None, and the grid if it is known."""
-    array = np.asarray(start)
+class _DeviceSums:
+    """What the iteration asks for of pixels on a device (SparsifySums in cpp/include/fastsoft/sparsify.hpp)."""
+
+    def __init__(self, native: Any, pixels: tuple[Any, ...]) -> None:
+        self.native = native
+        self.vectors, self.weights, self.labels, self.soft = pixels
+
+    def gram(self, packed: Any) -> None:
+        self.native.sparsify_gram(self.vectors, self.weights, packed)
+
+    def form(self, *arguments: Any) -> None:
+        self.native.sparsify_sums(self.vectors, self.weights, self.labels, self.soft, *arguments)
+
+    def peaks(self, coefficients: Any, offsets: Any, largest: Any) -> None:
+        self.native.sparsify_peaks(self.vectors, coefficients, offsets, largest)
+
+
+def _check_start(start: Any, n: int, grid_shape: Any, place: Place) -> tuple[Any, Any, int, tuple[int, int] | None]:
+    """Return dense labels (1, N) or soft segments (N, K), the other None, their number, and the grid if it is known."""
+    array = place.read(start, "start")
     hard = np.issubdtype(array.dtype, np.integer)
-    if not hard:
-        if array.dtype not in (np.float32, np.float64):
-            raise TypeError(f"start must hold integer labels, or float32 or float64 segments, got {array.dtype}")
-        check_finite(array, "start")
+    if not hard and array.dtype not in (np.float32, np.float64):
+        raise TypeError(f"start must hold integer labels, or float32 or float64 segments, got {array.dtype}")
     pixels = array.shape if hard else array.shape[:-1]
     if len(pixels) not in (1, 2) or array.size == 0 or int(np.prod(pixels)) != n:
         wanted = "(N,) or (H, W)" if hard else "(N, K) or (H, W, K)"
@@ -265,15 +294,16 @@ def _check_start(start: Any, n: int, grid_shape: Any) -> tuple[Any, Any, tuple[i
             raise ValueError(f"grid_shape must have {n} pixels as eigenvectors have, got {height}x{width}")
         grid_shape = (height, width)
     if hard:
-        _, labels = np.unique(array.ravel(), return_inverse=True)
-        return labels.reshape(-1).astype(np.int32), None, grid_shape
-    return None, array.reshape(n, array.shape[-1]), grid_shape
+        labels, n_segments = place.dense_labels(array)
+        return labels, None, n_segments, grid_shape
+    check_finite(array, "start")
+    return None, place.reshape(array, (n, array.shape[-1])), array.shape[-1], grid_shape
 
 
 def _stratified_sample(grid_shape: tuple[int, int], n_samples: int, seed: int) -> tuple[Any, Any]:
     """Pick one pixel of each cell of a grid of about `n_samples` nearly square cells.
 
-    Returns pixel numbers, rising within a row of cells, and the number of pixels in each one's cell.
+    Returns pixel numbers, int64, rising within a row of cells, and the number of pixels in each one's cell.
     """
     height, width = grid_shape
     n_rows = min(height, max(1, round(np.sqrt(n_samples * height / width))))

@@ -4,15 +4,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from fastsoft._checks import MAX_PIXELS, as_float_array, as_labels, check_finite, check_int, check_number, check_shape
-from fastsoft._native import cpu
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from fastsoft._dispatch import DeviceArray, find_place, with_channels
 
 __all__ = ["SuperpixelGraph", "color_affinity", "region_means", "semantic_affinity", "superpixel_graph"]
 
@@ -21,28 +18,30 @@ __all__ = ["SuperpixelGraph", "color_affinity", "region_means", "semantic_affini
 class SuperpixelGraph:
     """Superpixels with their sizes, centroid pixels and neighbours; see `superpixel_graph`.
 
+    Arrays are of the library and on the device of the labels it was made from.
+
     Attributes
     ----------
-    labels : ndarray, shape (H, W), int32
+    labels : array, shape (H, W), int32
         Superpixel of every pixel, 0 to S - 1.
     n_superpixels : int
         S.
-    counts : ndarray, shape (S,), int64
+    counts : array, shape (S,), int64
         Pixels of each superpixel.
-    centroid_rc : ndarray, shape (S, 2), int32
+    centroid_rc : array, shape (S, 2), int32
         Row and column of each centroid pixel.
-    centroid_index : ndarray, shape (S,), int32
+    centroid_index : array, shape (S,), int32
         The same as pixel numbers ``row * W + col``.
-    adjacent_pairs : ndarray, shape (M, 2), int32
+    adjacent_pairs : array, shape (M, 2), int32
         Pairs ``i < j`` of superpixels that touch, sideways or diagonally; sorted.
     """
 
-    labels: NDArray[np.int32]
+    labels: Any
     n_superpixels: int
-    counts: NDArray[np.int64]
-    centroid_rc: NDArray[np.int32]
-    centroid_index: NDArray[np.int32]
-    adjacent_pairs: NDArray[np.int32]
+    counts: Any
+    centroid_rc: Any
+    centroid_index: Any
+    adjacent_pairs: Any
 
 
 def superpixel_graph(labels: Any) -> SuperpixelGraph:
@@ -50,9 +49,9 @@ def superpixel_graph(labels: Any) -> SuperpixelGraph:
 
     Parameters
     ----------
-    labels : ndarray of integers, shape (H, W)
+    labels : array of integers, shape (H, W)
         Superpixel of every pixel. Each of 0 to S - 1 must occur, as in the result of `slic`. Superpixels need not be
-        connected.
+        connected. Of NumPy, torch or CuPy, on the CPU or a CUDA device.
 
     Returns
     -------
@@ -71,6 +70,10 @@ def superpixel_graph(labels: Any) -> SuperpixelGraph:
     -----
     One pass over the pixels. Exact integer arithmetic: the result does not depend on the number of threads.
 
+    On a CUDA device the work is enqueued on the current stream of the labels' library. The call waits for it three
+    times, to know how many superpixels, pixels on borders and pairs there are; labels other than int32 are converted,
+    and waited for once more. Memory beyond the result: 16 bytes per pixel, and up to 64 per pixel on a border.
+
     Examples
     --------
     >>> import numpy as np
@@ -81,13 +84,13 @@ def superpixel_graph(labels: Any) -> SuperpixelGraph:
     >>> graph.adjacent_pairs.tolist()
     [[0, 1], [0, 2], [1, 2]]
     """
-    labels = as_labels(labels, "labels")
+    place = find_place(labels=labels)
+    labels = as_labels(labels, "labels", place)
     check_shape(labels, ("H", "W"), "labels")
     if not 1 <= labels.size <= MAX_PIXELS:
         raise ValueError(f"labels must have 1 to {MAX_PIXELS} pixels, got shape {labels.shape}")
-    counts, centroid_rc, adjacent_pairs = cpu.superpixel_graph(labels)
-    centroid_index = centroid_rc[:, 0] * np.int32(labels.shape[1]) + centroid_rc[:, 1]
-    return SuperpixelGraph(labels, len(counts), counts, centroid_rc, centroid_index, adjacent_pairs)
+    arrays = place.native.superpixel_graph(labels, place.empty)
+    return SuperpixelGraph(place.result(labels), arrays[0].shape[0], *map(place.result, arrays))
 
 
 def region_means(values: Any, labels: Any, n: int | None = None) -> Any:
@@ -95,27 +98,32 @@ def region_means(values: Any, labels: Any, n: int | None = None) -> Any:
 
     Parameters
     ----------
-    values : ndarray, shape (H, W, C) or (H, W), float32 or float64
-        Colours or features of every pixel. Any strides.
-    labels : ndarray of integers, shape (H, W)
-        Superpixel of every pixel.
+    values : array, shape (H, W, C) or (H, W), float32 or float64
+        Colours or features of every pixel. Any strides. Of NumPy, torch or CuPy, on the CPU or a CUDA device.
+    labels : array of integers, shape (H, W)
+        Superpixel of every pixel, on the device of `values`.
     n : int, optional
         Number of superpixels S; one more than the largest label by default. Each of 0 to S - 1 must occur.
 
     Returns
     -------
-    ndarray, shape (S, C) or (S,), dtype of the values
+    array, shape (S, C) or (S,), library, device and dtype of the values
         Plain means.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument has another type or shape, is not finite, or a superpixel has no pixel.
+        If an argument has another type or shape, is not finite, or a superpixel has no pixel; if the arrays are not on
+        one device.
 
     Notes
     -----
     One pass. Sums are taken in float64 over bands of rows that depend on the sizes alone, so that the result does not
     depend on the number of threads.
+
+    On a CUDA device pixels are sorted by label first, and added in an order that depends on the labels alone. The work
+    is enqueued on the current stream of the values' library; checks of both arrays wait for it. Memory beyond the
+    result: 16 bytes per pixel.
 
     Examples
     --------
@@ -124,8 +132,9 @@ def region_means(values: Any, labels: Any, n: int | None = None) -> Any:
     >>> fastsoft.region_means(np.array([[1.0, 2.0, 6.0]]), np.array([[0, 0, 1]]))
     array([1.5, 6. ])
     """
-    values = as_float_array(values, "values")
-    labels = as_labels(labels, "labels")
+    place = find_place(values=values, labels=labels)
+    values = as_float_array(values, "values", place)
+    labels = as_labels(labels, "labels", place)
     check_shape(labels, ("H", "W"), "labels")
     if values.ndim not in (2, 3) or values.shape[:2] != labels.shape:
         height, width = labels.shape
@@ -133,12 +142,16 @@ def region_means(values: Any, labels: Any, n: int | None = None) -> Any:
     if labels.size == 0:
         raise ValueError(f"labels must hold at least one pixel, got shape {labels.shape}")
     check_finite(values, "values")
-    n = int(labels.max()) + 1 if n is None else check_int(n, "n", low=1)
+    if n is None:
+        n = int((labels.owner if isinstance(labels, DeviceArray) else labels).max()) + 1
+    else:
+        n = check_int(n, "n", low=1)
     if n > labels.size:
         raise ValueError(f"n must be at most the {labels.size} pixels of labels, got {n}")
-    planes = values if values.ndim == 3 else values[:, :, None]
-    means = np.empty((n, planes.shape[2]), dtype=values.dtype)
-    cpu.region_means(planes, labels, means)
+    planes = with_channels(values)
+    means = place.empty((n, planes.shape[2]), values.dtype)
+    place.native.region_means(planes, labels, means)
+    means = place.result(means)
     return means if values.ndim == 3 else means[:, 0]
 
 
@@ -160,8 +173,8 @@ def color_affinity(
     ----------
     graph : SuperpixelGraph
         From `superpixel_graph`.
-    colors : ndarray, shape (S, C), float32 or float64
-        Mean colour of each superpixel, from `region_means`.
+    colors : array, shape (S, C), float32 or float64
+        Mean colour of each superpixel, from `region_means`, on the device of `graph`.
     steepness : float, default 50
         Slope of the error function, above 0; the paper's a_c.
     threshold : float, default 0.05
@@ -172,8 +185,9 @@ def color_affinity(
 
     Returns
     -------
-    scipy.sparse.csr_array, shape (N, N), dtype of the colours
-        Over all N pixels, symmetric, zero diagonal, weights in [0, 1]. Weights that are exactly 0 are not stored.
+    sparse matrix, shape (N, N), dtype of the colours
+        A ``scipy.sparse.csr_array`` for NumPy, a sparse CSR tensor for torch, a ``cupyx.scipy.sparse.csr_matrix`` for
+        CuPy. Over all N pixels, symmetric, zero diagonal, weights in [0, 1]. Weights that are exactly 0 are not stored.
 
     Raises
     ------
@@ -186,6 +200,10 @@ def color_affinity(
     `max_distance` count as near; coordinates, counted from 1, are divided first and then subtracted, as in the authors'
     program, which decides such ties. Superpixels that share a centroid pixel get no edge, and weights of edges between
     the same two pixels are added. Results do not depend on the number of threads.
+
+    On a CUDA device the work is enqueued on the current stream of the colours' library. The call waits for it to check
+    the colours and to know the number of entries. Memory beyond the result: 4 bytes per pixel and 48 per superpixel.
+    What is exactly 0 there and on the CPU may differ where a weight is below 1e-15.
 
     References
     ----------
@@ -202,13 +220,17 @@ def color_affinity(
     >>> affinity.shape, affinity.nnz, float(affinity[1, 3].round(6)), float(affinity[3, 5].round(6))
     ((6, 6), 4, 0.999797, 0.5)
     """
-    colors = _check_regions(graph, colors, "colors")
+    place, colors = _check_regions(graph, colors, "colors")
     height, width = graph.labels.shape
     steepness = check_number(steepness, "steepness", low=0.0, exclusive=True)
     threshold = check_number(threshold, "threshold", low=0.0)
     max_distance = check_number(max_distance, "max_distance", low=0.0)
-    triple = cpu.color_affinity(graph.centroid_rc, colors, height, width, steepness, threshold, max_distance)
-    return _pixel_matrix(triple, height * width)
+    centroids = place.read(graph.centroid_rc, "graph")
+    indptr = place.empty((height * width + 1,), np.int64)
+    indices, data = place.native.color_affinity(
+        centroids, colors, height, width, steepness, threshold, max_distance, indptr, place.empty
+    )
+    return place.csr(data, indices, indptr, (height * width, height * width))
 
 
 def semantic_affinity(
@@ -223,8 +245,8 @@ def semantic_affinity(
     ----------
     graph : SuperpixelGraph
         From `superpixel_graph`.
-    features : ndarray, shape (S, C), float32 or float64
-        Mean feature of each superpixel, from `region_means`.
+    features : array, shape (S, C), float32 or float64
+        Mean feature of each superpixel, from `region_means`, on the device of `graph`.
     steepness : float, default 20
         Slope of the error function, above 0; the paper's a_s.
     threshold : float, default 0.15
@@ -232,8 +254,9 @@ def semantic_affinity(
 
     Returns
     -------
-    scipy.sparse.csr_array, shape (N, N), dtype of the features
-        Over all N pixels, symmetric, zero diagonal, weights in [-1, 1]. Weights that are exactly 0 are not stored.
+    sparse matrix, shape (N, N), dtype of the features
+        A ``scipy.sparse.csr_array`` for NumPy, a sparse CSR tensor for torch, a ``cupyx.scipy.sparse.csr_matrix`` for
+        CuPy. Over all N pixels, symmetric, zero diagonal, weights in [-1, 1]. Weights that are exactly 0 are left out.
 
     Raises
     ------
@@ -245,6 +268,9 @@ def semantic_affinity(
     Negative weights push superpixels apart and make the Laplacian indefinite. All arithmetic is float64. Superpixels
     that share a centroid pixel get no edge, and weights of edges between the same two pixels are added. Results do not
     depend on the number of threads.
+
+    On a CUDA device the work is enqueued on the current stream of the features' library. The call waits for it to check
+    the features and to know the number of entries. Memory beyond the result: 4 bytes per pixel and 68 per pair.
 
     References
     ----------
@@ -260,32 +286,23 @@ def semantic_affinity(
     >>> float(affinity[1, 3].round(6)), float(affinity[3, 5].round(6))
     (0.999978, -1.0)
     """
-    features = _check_regions(graph, features, "features")
+    place, features = _check_regions(graph, features, "features")
     height, width = graph.labels.shape
     steepness = check_number(steepness, "steepness", low=0.0, exclusive=True)
     threshold = check_number(threshold, "threshold", low=0.0)
-    triple = cpu.semantic_affinity(
-        graph.centroid_rc, graph.adjacent_pairs, features, height, width, steepness, threshold
+    centroids, pairs = place.read(graph.centroid_rc, "graph"), place.read(graph.adjacent_pairs, "graph")
+    indptr = place.empty((height * width + 1,), np.int64)
+    indices, data = place.native.semantic_affinity(
+        centroids, pairs, features, height, width, steepness, threshold, indptr, place.empty
     )
-    return _pixel_matrix(triple, height * width)
+    return place.csr(data, indices, indptr, (height * width, height * width))
 
 
-def _check_regions(graph: Any, values: Any, name: str) -> Any:
+def _check_regions(graph: Any, values: Any, name: str) -> tuple[Any, Any]:
     if not isinstance(graph, SuperpixelGraph):
         raise TypeError(f"graph must be a SuperpixelGraph, got {type(graph).__name__}")
-    values = np.ascontiguousarray(as_float_array(values, name))
+    place = find_place(**{name: values, "graph": graph.centroid_rc})
+    values = place.contiguous(values, as_float_array(values, name, place).dtype, name)
     check_shape(values, (graph.n_superpixels, "C"), name)
     check_finite(values, name)
-    return values
-
-
-def _pixel_matrix(triple: Any, n: int) -> Any:
-    from scipy import sparse
-
-    indptr, indices, data = triple
-    if data.size <= np.iinfo(np.int32).max:
-        # SciPy wants both index arrays in one type.
-        indptr = indptr.astype(np.int32)
-    matrix = sparse.csr_array((data, indices, indptr), shape=(n, n))
-    matrix.has_canonical_format = True
-    return matrix
+    return place, values

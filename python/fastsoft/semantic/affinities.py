@@ -18,13 +18,13 @@ class Affinities:
 
     Attributes
     ----------
-    superpixels : ndarray, shape (H, W), int32
+    superpixels : array, shape (H, W), int32
         Labels 0..S-1.
     matting : StencilMatrix
         The matting affinity of 3x3 windows; its diagonal is 0, for a diagonal drops out of a Laplacian.
-    color : csr_array
+    color : sparse CSR matrix
         Between the centres of superpixels of much the same colour within a fifth of the image; in [0, 1].
-    semantic : csr_array
+    semantic : sparse CSR matrix
         Between the centres of adjacent superpixels; in [-1, 1], negative between unlike features.
     """
 
@@ -48,9 +48,9 @@ def compute_affinities(
 
     Parameters
     ----------
-    image : ndarray, shape (H, W, 3), float32 or float64
+    image : array, shape (H, W, 3), float32 or float64
         RGB in [0, 1].
-    features : ndarray, shape (H, W, d), dtype of `image`
+    features : array, shape (H, W, d), dtype of `image`
         In [0, 1].
     n_superpixels : int
         Wanted number; SLIC gives roughly that many.
@@ -67,7 +67,6 @@ def compute_affinities(
     -------
     Affinities
     """
-    from fastsoft.operators import StencilMatrix
     from fastsoft.ops.matting_laplacian import matting_laplacian
     from fastsoft.ops.slic import slic
     from fastsoft.ops.superpixel_graph import color_affinity, region_means, semantic_affinity, superpixel_graph
@@ -77,14 +76,16 @@ def compute_affinities(
 
     superpixels = slic(image, n_superpixels, progress=part(0.0, 0.6))
     graph = superpixel_graph(superpixels)
-    color = color_affinity(graph, region_means(image, superpixels), threshold=color_threshold)
-    semantic = semantic_affinity(graph, region_means(features, superpixels), threshold=semantic_threshold)
+    n = graph.n_superpixels
+    color = color_affinity(graph, region_means(image, superpixels, n), threshold=color_threshold)
+    semantic = semantic_affinity(graph, region_means(features, superpixels, n), threshold=semantic_threshold)
     if progress is not None:
         progress(0.7)
     # Off its diagonal the matting Laplacian is minus the affinity.
-    weights = matting_laplacian(image, epsilon=matting_epsilon, storage="stencil").weights
+    matting = matting_laplacian(image, epsilon=matting_epsilon, storage="stencil")
+    weights = matting.weights
     weights *= -1
     weights[0] = 0
     if progress is not None:
         progress(1.0)
-    return Affinities(superpixels, StencilMatrix(weights), color, semantic)
+    return Affinities(superpixels, matting, color, semantic)

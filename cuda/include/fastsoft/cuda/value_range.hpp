@@ -7,7 +7,8 @@
 
 namespace fastsoft::cuda {
 
-// What checks of arguments ask of an array on a device: one pass over it, then waits for the stream.
+// What checks of arguments ask of an array on a device, of float, double or std::int32_t: one pass over it, then waits
+// for the stream.
 template <class T>
 detail::ValueRange value_range(const Context& context, const View<const T, 3>& values);
 
