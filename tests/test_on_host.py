@@ -30,6 +30,9 @@ def means(backend, image):
 CALLS = {
     "blur_fusion": lambda b, image: _colors(b, fastsoft.estimate_foreground, image, method="blur_fusion"),
     "distance_transform": lambda b, image: [b.numpy(fastsoft.distance_transform(b.array(image[:, :, 0] < 0.01)))],
+    "gradient_error": lambda b, image: [
+        fastsoft.gradient_error(*(b.array(image[:, :, channel].copy()) for channel in (0, 1)))
+    ],
     "guided_filter": lambda b, image: [b.numpy(fastsoft.guided_filter(b.array(image), b.array(image), radius=3))],
     "image_gradient": lambda b, image: [b.numpy(fastsoft.image_gradient(b.array(image)))],
     "matting_laplacian": lambda b, image: [b.csr(fastsoft.matting_laplacian(b.array(image))).data],

@@ -58,8 +58,8 @@ void bind_estimate_foreground(py::module_& module) {
                 const BlurFusionParams params{first_size, second_size};
                 PyMonitor monitor(std::move(progress));
                 return execute(image, [&](const auto&... context) {
-                    return static_cast<int>(backend::blur_fusion<T>(context..., image_view, alphas_view,
-                                                                    foregrounds_view, backgrounds_view, params, monitor));
+                    return static_cast<int>(backend::blur_fusion<T>(
+                        context..., image_view, alphas_view, foregrounds_view, backgrounds_view, params, monitor));
                 });
             });
         },

@@ -8,8 +8,8 @@ namespace fastsoft::bindings {
 void bind_refine_foreground(py::module_& module) {
     module.def(
         "refine_foreground",
-        [](const Array& foreground, const Array& alpha, const Array& out, double kappa, int n_scales,
-           int iterations, bool jacobi, py::object progress) {
+        [](const Array& foreground, const Array& alpha, const Array& out, double kappa, int n_scales, int iterations,
+           bool jacobi, py::object progress) {
             return dispatch_float(foreground, "foreground", [&](auto zero) {
                 using T = decltype(zero);
                 const auto foreground_view = view<const T, 3>(foreground, "foreground");

@@ -125,6 +125,7 @@ PYBIND11_MODULE(_cuda, module) {
     bind_estimate_foreground(module);
     bind_guided_filter(module);
     bind_image_gradient(module);
+    bind_matting_errors(module);
     bind_matting_laplacian(module);
     bind_refine_foreground(module);
     bind_slic(module);

@@ -143,17 +143,14 @@ def check_image(
     return image
 
 
-def check_alpha(value: Any, name: str = "alpha") -> Any:
+def check_alpha(value: Any, name: str = "alpha", place: Place | None = None) -> Any:
     """Check an alpha: float array (H, W), not empty, finite, within [0, 1]."""
-    alpha = as_float_array(value, name)
+    alpha = as_float_array(value, name, place)
     if alpha.ndim != 2:
         raise ValueError(f"{name} must have shape (H, W), got {alpha.shape}")
     if not 0 < alpha.size <= MAX_PIXELS:
         raise ValueError(f"{name} must have 1 to {MAX_PIXELS} pixels, got shape {alpha.shape}")
-    check_finite(alpha, name)
-    low, high = float(alpha.min()), float(alpha.max())
-    if low < 0.0 or high > 1.0:
-        raise ValueError(f"{name} must lie in [0, 1], got values in [{low:g}, {high:g}]")
+    check_unit_range(alpha, name)
     return alpha
 
 

@@ -189,7 +189,8 @@ def test_backends_agree(rng, backend, dtype, shape, order):
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"kappa": 0.1, "n_scales": 1}, {"kappa": 30.0, "order": "jacobi"}, {"n_scales": 16, "iterations": 1}]
+    "options",
+    [{}, {"kappa": 0.1, "n_scales": 1}, {"kappa": 30.0, "order": "jacobi"}, {"n_scales": 16, "iterations": 1}],
 )
 def test_backends_agree_on_options(rng, backend, options):
     foreground, alpha = make(rng, (23, 60))
@@ -253,7 +254,9 @@ def test_backends_refuse_bad_input_with_the_same_words(rng, backend):
 
 def test_arrays_on_several_devices_are_refused(rng, device_backend):
     foreground, alpha = make(rng, (6, 7))
-    with pytest.raises(TypeError, match="arrays of a call must be on one device, got foreground on cuda:0, alpha on cpu"):
+    with pytest.raises(
+        TypeError, match="arrays of a call must be on one device, got foreground on cuda:0, alpha on cpu"
+    ):
         fastsoft.refine_foreground(device_backend.array(foreground), alpha)
 
 

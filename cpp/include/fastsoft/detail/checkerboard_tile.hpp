@@ -7,8 +7,8 @@
 #include "fastsoft/core/block.hpp"
 
 // Tiles of a grid whose pixels are updated by the colours of a chequerboard in turn, each by itself for several
-// iterations. What lies beyond a tile is unknown to it, so every half iteration makes one more pixel wrong along its cut
-// edges, of a margin that is not stored. An axis that fits a tile whole is not cut and needs no margin.
+// iterations. What lies beyond a tile is unknown to it, so every half iteration makes one more pixel wrong along its
+// cut edges, of a margin that is not stored. An axis that fits a tile whole is not cut and needs no margin.
 namespace fastsoft::detail {
 
 // Pixels [first, last) of an axis are in the tile, and [begin, end) of them are stored. Positions in the grid, whose

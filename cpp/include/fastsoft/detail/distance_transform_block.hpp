@@ -10,8 +10,8 @@
 #include "fastsoft/core/view.hpp"
 #include "fastsoft/detail/distance_transform_pixel.hpp"
 
-// The distance transform as three kernels: the first and the last pixel of the set in pieces of columns, distances along
-// columns, and a block per row for the nearest column of each pixel.
+// The distance transform as three kernels: the first and the last pixel of the set in pieces of columns, distances
+// along columns, and a block per row for the nearest column of each pixel.
 //
 // Least bytes per pixel: 1 to read, 8 to write. These take 1 and 1 of the mask, 8 to write and 4 to read of distances
 // along columns, and of a row 8 bytes per pixel that stay in the cache of first level, and 8 to write.
@@ -121,9 +121,9 @@ struct ColumnDistanceBlock {
     }
 };
 
-// A block per row. The nearest column of a pixel, the leftmost of equals, is no further left than that of any pixel left of
-// it: that of every other pixel lies between those of its neighbours, so bisection finds all of them, each level in
-// about as many steps as the row has pixels.
+// A block per row. The nearest column of a pixel, the leftmost of equals, is no further left than that of any pixel
+// left of it: that of every other pixel lies between those of its neighbours, so bisection finds all of them, each
+// level in about as many steps as the row has pixels.
 struct NearestColumnBlock {
     static constexpr int kThreads = 256;
 
@@ -158,9 +158,9 @@ struct NearestColumnBlock {
         if (level < 0) {
             for (std::ptrdiff_t col = thread; col < a.n_cols; col += kThreads) {
                 const std::int32_t down = distance[nearest[col]];
-                a.out[block * a.n_cols + col] =
-                    down == kNoDistance ? static_cast<double>(HUGE_VAL)
-                                        : std::sqrt(squared_distance(col - nearest[col], squared(down)));
+                a.out[block * a.n_cols + col] = down == kNoDistance
+                                                    ? static_cast<double>(HUGE_VAL)
+                                                    : std::sqrt(squared_distance(col - nearest[col], squared(down)));
             }
             return;
         }

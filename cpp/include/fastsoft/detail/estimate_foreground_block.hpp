@@ -15,13 +15,13 @@
 #include "fastsoft/detail/estimate_foreground_pixel.hpp"
 #include "fastsoft/detail/line_sums.hpp"
 
-// Multi-level estimation, as three kernels: sums of colours for the mean ones of the first level, the means, and tiles of
-// a level, which go through its iterations in shared memory. Blur fusion, as two stages of line sums (line_sums.hpp) and
-// a kernel per pixel, for each of its two blurs.
+// Multi-level estimation, as three kernels: sums of colours for the mean ones of the first level, the means, and tiles
+// of a level, which go through its iterations in shared memory. Blur fusion, as two stages of line sums (line_sums.hpp)
+// and a kernel per pixel, for each of its two blurs.
 //
-// Least bytes per pixel in float32: multi-level 16 for the sums and, of the full level, 16 to read, 6 of the level before
-// and 12 to write (24 with a background); levels below take a third of that together. Tiles of 32x48 pixels with a
-// margin of 4 read 1.6 times their share, from the level-2 cache for the most part. Blur fusion 104: both blurs read
+// Least bytes per pixel in float32: multi-level 16 for the sums and, of the full level, 16 to read, 6 of the level
+// before and 12 to write (24 with a background); levels below take a third of that together. Tiles of 32x48 pixels with
+// a margin of 4 read 1.6 times their share, from the level-2 cache for the most part. Blur fusion 104: both blurs read
 // colours and alpha and write colours; the line sums move about 8 times that.
 namespace fastsoft::detail {
 
@@ -177,8 +177,8 @@ struct ForegroundMeansBlock {
     }
 };
 
-// Iterations of a level in tiles. Colours of alpha and of neighbours are in shared memory, those of the photograph, which
-// only their own pixel needs, in registers.
+// Iterations of a level in tiles. Colours of alpha and of neighbours are in shared memory, those of the photograph,
+// which only their own pixel needs, in registers.
 template <class T>
 struct MultilevelBlock {
     static constexpr int kThreads = 384;
@@ -295,8 +295,8 @@ private:
         }
     }
 
-    // Pixels of one colour. They read those of the other one and, at the border of the picture, themselves; so they do at
-    // cut edges, where nothing of it is stored.
+    // Pixels of one colour. They read those of the other one and, at the border of the picture, themselves; so they do
+    // at cut edges, where nothing of it is stored.
     template <int Color>
     FASTSOFT_HD static void update(const Arguments& a, Shared& shared, const Registers& registers, const TileSpan& rows,
                                    const TileSpan& cols, int thread) {
@@ -356,8 +356,8 @@ private:
     }
 };
 
-// The launches of multi-level estimation, of all layers at once. `execute(type, arguments)` executes a block: a launch, or
-// the emulation of one.
+// The launches of multi-level estimation, of all layers at once. `execute(type, arguments)` executes a block: a launch,
+// or the emulation of one.
 template <class T>
 struct MultilevelRun {
     View<const T, 3> image;
@@ -393,7 +393,8 @@ struct MultilevelRun {
                 const int iterations = MultilevelBlock<T>::max_iterations(sizes[i], left);
                 left -= iterations;
                 const bool last = i + 1 == sizes.size() && left == 0;
-                execute(std::type_identity<MultilevelBlock<T>>{},
+                execute(
+                    std::type_identity<MultilevelBlock<T>>{},
                     {image, alphas, sizes[i], before, before_size, last ? nullptr : colors, foregrounds, backgrounds,
                      iterations, static_cast<T>(params.regularization), static_cast<T>(params.gradient_weight)});
                 std::swap(before, colors);

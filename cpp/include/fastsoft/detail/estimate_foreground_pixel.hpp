@@ -73,7 +73,8 @@ FASTSOFT_HD std::ptrdiff_t nearest_position(std::ptrdiff_t i, std::ptrdiff_t n_t
     return position < n_from ? position : n_from - 1;
 }
 
-// Of which colours the mean is where a level has none before it. PyMatting compares float32 with float64 constants, too.
+// Of which colours the mean is where a level has none before it. PyMatting compares float32 with float64 constants,
+// too.
 FASTSOFT_HD bool nearly_opaque(double a) {
     return a > 0.9;
 }

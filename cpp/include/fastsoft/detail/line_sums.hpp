@@ -7,11 +7,11 @@
 #include "fastsoft/detail/mirrored_position.hpp"
 
 // Window sums along the lines of a picture, one axis at a time, by a scheme whose cost does not depend on the radius
-// and that never subtracts: lines are cut into segments of one window length L = before + 1 + after. A window is then the end
-// of one segment of the input followed by the beginning of the next. A thread makes the L outputs of one segment:
-// going back through the first, it leaves at every output the sum from there to the end of the segment; going forward
-// through the second, it adds the sum from its beginning. (Van Herk's and Gil and Werman's scheme for running maxima,
-// for sums; on the CPU cpp/src/guided_filter.cpp has it in a form for pixels that come one by one.)
+// and that never subtracts: lines are cut into segments of one window length L = before + 1 + after. A window is then
+// the end of one segment of the input followed by the beginning of the next. A thread makes the L outputs of one
+// segment: going back through the first, it leaves at every output the sum from there to the end of the segment; going
+// forward through the second, it adds the sum from its beginning. (Van Herk's and Gil and Werman's scheme for running
+// maxima, for sums; on the CPU cpp/src/guided_filter.cpp has it in a form for pixels that come one by one.)
 //
 // A stage tells what is summed:
 //

@@ -16,9 +16,10 @@
 // Refinement of a foreground as two kernels: what a level begins with, a thread per pixel, and iterations of a level in
 // tiles in shared memory.
 //
-// Least bytes per pixel of the full level in float32: 16 to read and 12 to write once, whatever the number of iterations.
-// Tiles do 4 iterations (8 of Jacobi's) at a time with a margin of 8 pixels, which makes them read 28 bytes for each of
-// about twice the pixels and write 12: 340 for the 20 iterations of the full level, and as much again for all others.
+// Least bytes per pixel of the full level in float32: 16 to read and 12 to write once, whatever the number of
+// iterations. Tiles do 4 iterations (8 of Jacobi's) at a time with a margin of 8 pixels, which makes them read 28 bytes
+// for each of about twice the pixels and write 12: 340 for the 20 iterations of the full level, and as much again for
+// all others.
 namespace fastsoft::detail {
 
 // A level: alpha, and alpha times (alpha F), (4, rows, cols), from full resolution; and its first colours (3, rows,
@@ -55,9 +56,8 @@ struct RefineLevelBlock {
         const LinearTap col_tap = linear_tap(col, a.n_cols, a.alpha.extent(1));
         const LinearTap before_row = linear_tap(row, a.n_rows, a.before.extent(0));
         const LinearTap before_col = linear_tap(col, a.n_cols, a.before.extent(1));
-        const T alpha = interpolated<T>(row_tap, col_tap, [&](std::ptrdiff_t r, std::ptrdiff_t c) {
-            return a.alpha(r, c);
-        });
+        const T alpha =
+            interpolated<T>(row_tap, col_tap, [&](std::ptrdiff_t r, std::ptrdiff_t c) { return a.alpha(r, c); });
         a.level[pixel] = alpha;
         FASTSOFT_UNROLL(3)
         for (int i = 0; i < 3; ++i) {
@@ -304,8 +304,7 @@ struct RefineRun {
             for (std::ptrdiff_t i = 0; i < iterations;) {
                 if (i >> s > reported) {
                     reported = i >> s;
-                    report(done +
-                           refine_share(params, s) * static_cast<double>(i) / static_cast<double>(iterations));
+                    report(done + refine_share(params, s) * static_cast<double>(i) / static_cast<double>(iterations));
                 }
                 const std::ptrdiff_t count = Block::max_iterations(n_rows, n_cols, iterations - i);
                 i += count;
