@@ -13,13 +13,13 @@ import numpy as np
 PARITY = {
     "blur_fusion": (
         100.0,
-        "means over windows of up to 200 x 200 numbers that are not negative, summed in another order, times 3 in the last "
-        "step",
+        "means over windows of up to 200 x 200 numbers that are not negative, summed in another order, times 3 in the "
+        "last step",
     ),
     "estimate_foreground": (
         100.0,
-        "multi-level: each of up to a hundred visits of a pixel averages its neighbours and adds a correction of up to 1, "
-        "with a few roundings each",
+        "multi-level: each of up to a hundred visits of a pixel averages its neighbours and adds a correction of up to "
+        "1, with a few roundings each",
     ),
     "image_gradient": (30.0, "13 products of numbers up to 1, twice, then a norm: a few dozen roundings"),
     "guided_filter": (

@@ -20,7 +20,7 @@ def distance_transform(mask: Any) -> Any:
     Parameters
     ----------
     mask : array, shape (H, W), bool
-        True at the pixels of the set, of NumPy or torch on the CPU, or of CuPy or torch on a CUDA device. Any strides.
+        True at the pixels of the set. Of NumPy or torch on the CPU, or of CuPy or torch on a CUDA device; any strides.
 
     Returns
     -------
@@ -40,8 +40,8 @@ def distance_transform(mask: Any) -> Any:
     Linear in the number of pixels; 4 bytes per pixel of workspace. SciPy's ``distance_transform_edt`` of the inverted
     mask gives the same. The result has the same bits for any number of threads, and on a CUDA device.
 
-    On a device the work is enqueued on the current stream of the library of `mask`; the call does not wait for it. Memory
-    beyond input and output is 8 bytes per pixel, and 8 for each 32 of them.
+    On a device the work is enqueued on the current stream of the library of `mask`; the call does not wait for it.
+    Memory beyond input and output is 8 bytes per pixel, and 8 for each 32 of them.
 
     References
     ----------
@@ -67,6 +67,7 @@ def distance_transform(mask: Any) -> Any:
     if not 0 < mask.size <= MAX_PIXELS:
         raise ValueError(f"mask must have 1 to {MAX_PIXELS} pixels, got shape {mask.shape}")
     out = place.empty(mask.shape, np.float64)
+    set_: Any
     if isinstance(mask, DeviceArray):
         set_ = replace(mask, dtype=np.dtype(np.uint8))
     else:

@@ -42,8 +42,8 @@ def estimate_foreground(
     Parameters
     ----------
     image : array, shape (H, W, 3), float32 or float64
-        The photograph, in [0, 1]: of NumPy or torch on the CPU, or, unless `method` is ``"closed_form"``, of CuPy or torch
-        on a CUDA device.
+        The photograph, in [0, 1]: of NumPy or torch on the CPU, or, unless `method` is ``"closed_form"``, of CuPy or
+        torch on a CUDA device.
     alpha : array, shape (H, W) or (H, W, n), dtype of `image`
         Opacity in [0, 1]. A stack, like the alphas of `Layers`, gives a foreground for each of its n planes: each is
         estimated by itself, with everything else as its background.
@@ -56,8 +56,8 @@ def estimate_foreground(
     order : {"parallel", "sequential"}, optional
         Of ``"ml"``: which pixel is updated when. ``"parallel"`` takes the two colours of a chequerboard in turn;
         ``"sequential"`` takes pixels in raster order, as PyMatting's ``estimate_foreground_ml`` does on a CPU, in one
-        thread per plane of `alpha`. In float32 it differs from PyMatting by less than 1e-5. It is refused for arrays on a
-        CUDA device, which would have nothing to do beside the one pixel.
+        thread per plane of `alpha`. In float32 it differs from PyMatting by less than 1e-5. It is refused for arrays on
+        a CUDA device, which would have nothing to do beside the one pixel.
     regularization : float, optional
         Of ``"ml"`` and ``"closed_form"``: weight of smoothness where alpha is constant.
     gradient_weight : float, optional
@@ -103,9 +103,9 @@ def estimate_foreground(
     Workspace per pixel, whatever n: 4 numbers (``"ml"``, parallel), 14 per thread (``"ml"``, sequential), 6
     (``"blur_fusion"``), 450 bytes (``"closed_form"``, always in float64). Same bits for any number of threads.
 
-    On a CUDA device the work is enqueued on the current stream of the library of `image`; the call waits for it, since it
-    tells whether all values were in [0, 1]. Memory beyond input and output, in numbers per pixel: 4 for each plane of
-    `alpha`, and up to 256 MB of them are estimated together (``"ml"``; 13 if `n_large_iterations` is above 2); 22
+    On a CUDA device the work is enqueued on the current stream of the library of `image`; the call waits for it, since
+    it tells whether all values were in [0, 1]. Memory beyond input and output, in numbers per pixel: 4 for each plane
+    of `alpha`, and up to 256 MB of them are estimated together (``"ml"``; 13 if `n_large_iterations` is above 2); 22
     (``"blur_fusion"``).
 
     References

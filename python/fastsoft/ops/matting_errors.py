@@ -31,7 +31,8 @@ def gradient_error(alpha: Any, truth: Any, region: Any = None, *, variant: str =
     Parameters
     ----------
     alpha, truth : array, shape (H, W), float32 or float64, range [0, 1]
-        Estimated and true alpha: of NumPy or torch on the CPU, or, both of one dtype, of CuPy or torch on a CUDA device.
+        Estimated and true alpha: of NumPy or torch on the CPU, or, both of one dtype, of CuPy or torch on a CUDA
+        device.
     region : array, shape (H, W), bool, optional
         Where to count; usually the unknown pixels of the trimap. Default: everywhere.
     variant : {"adobe", "lsa"}, default "adobe"
