@@ -52,6 +52,11 @@ def unmixed(backend, image):
 
 # Every operation of the backend, on arrays of the device; returns NumPy arrays.
 CALLS = {
+    "blur_fusion": lambda b, image: _colors(b, fastsoft.estimate_foreground, image, method="blur_fusion"),
+    "distance_transform": lambda b, image: [b.numpy(fastsoft.distance_transform(b.array(image[:, :, 0] < 0.01)))],
+    "gradient_error": lambda b, image: [
+        fastsoft.gradient_error(*(b.array(image[:, :, channel].copy()) for channel in (0, 1)))
+    ],
     "guided_filter": lambda b, image: [b.numpy(fastsoft.guided_filter(b.array(image), b.array(image), radius=3))],
     "image_gradient": lambda b, image: [b.numpy(fastsoft.image_gradient(b.array(image)))],
     "kmeans": lambda b, image: cluster(b, image.reshape(-1, 3)),
@@ -60,6 +65,8 @@ CALLS = {
     "pcg": lambda b, image: [b.numpy(_solve(b, image))],
     "relax_segments": lambda b, image: [b.numpy(_relax(b, image))],
     "sparsify": lambda b, image: sparsify(b, image),
+    "multilevel_foreground": lambda b, image: _colors(b, fastsoft.estimate_foreground, image),
+    "refine_foreground": lambda b, image: _colors(b, fastsoft.refine_foreground, image),
     "slic": lambda b, image: [
         b.numpy(fastsoft.slic(b.array(image), 30, enforce_connectivity=connected)) for connected in (True, False)
     ],
@@ -104,6 +111,9 @@ def sparsify(backend, image):
         backend.array(vectors), np.linspace(0, 1, 6), backend.array(labels), n_iterations=8, n_samples=900
     )
     return [backend.numpy(result.segments), result.coefficients]
+def _colors(backend, function, image, **options):
+    """Of functions of a picture and its alpha."""
+    return [backend.numpy(function(backend.array(image), backend.array(image[:, :, 0].copy()), **options))]
 
 
 @pytest.mark.parametrize("name", CALLS)

@@ -129,6 +129,13 @@ PYBIND11_MODULE(_cuda, module) {
     bind_pcg(module);
     bind_project_colors(module);
     bind_relax(module);
+    bind_distance_transform(module);
+    bind_estimate_foreground(module);
+    bind_guided_filter(module);
+    bind_image_gradient(module);
+    bind_matting_errors(module);
+    bind_matting_laplacian(module);
+    bind_refine_foreground(module);
     bind_slic(module);
     bind_sparsify(module);
     bind_superpixel_graph(module);
