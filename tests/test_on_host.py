@@ -61,8 +61,7 @@ def test_results_do_not_depend_on_the_order_of_blocks_and_threads(host_backend, 
         np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize("name", ["guided_filter", "matting_laplacian", "sparsify"])
-@pytest.mark.parametrize("name", ["guided_filter", "matting_laplacian", "slic"])
+@pytest.mark.parametrize("name", ["guided_filter", "matting_laplacian", "slic", "sparsify"])
 def test_lack_of_memory_is_an_error_that_leaves_nothing_behind(host_backend, image, name):
     # The fixture makes sure of the latter.
     with on_host.capacity(20000), pytest.raises(MemoryError, match=r"CUDA device 0 has .* MB more are needed"):
