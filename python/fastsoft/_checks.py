@@ -28,6 +28,7 @@ __all__ = [
     "check_image",
     "check_int",
     "check_mask",
+    "check_not_negative",
     "check_number",
     "check_planes",
     "check_shape",
@@ -104,6 +105,18 @@ def check_finite(array: Any, name: str) -> None:
         total = array.sum(dtype=np.float64)
     if not math.isfinite(total):
         _raise_unless_finite(int(array.size - np.count_nonzero(np.isfinite(array))), name)
+
+
+def check_not_negative(array: Any, name: str) -> None:
+    """Raise ValueError unless the array is finite and at least 0. For an array on a device: waits for its stream."""
+    if isinstance(array, DeviceArray):
+        low, _, n_bad = array.value_range()
+        _raise_unless_finite(n_bad, name)
+    else:
+        check_finite(array, name)
+        low = float(array.min())
+    if low < 0:
+        raise ValueError(f"{name} must not be negative, got {low:g}")
 
 
 def _raise_unless_finite(n_bad: int, name: str) -> None:

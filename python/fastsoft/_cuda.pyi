@@ -8,6 +8,7 @@ import fastsoft._dispatch
 import numpy
 import numpy.typing
 import typing
+__all__: list[str] = ['architectures', 'guided_filter', 'image_gradient', 'installation', 'matting_laplacian_csr', 'matting_laplacian_stencil', 'matting_n_entries', 'operator_apply', 'operator_diagonal', 'pcg', 'problem', 'relax_segments', 'value_range']
 __all__: list[str] = ['architectures', 'combine_eigenvectors', 'guided_filter', 'image_gradient', 'installation', 'matting_laplacian_csr', 'matting_laplacian_stencil', 'matting_n_entries', 'pixel_planes', 'problem', 'row_sums', 'sparsify_gram', 'sparsify_peaks', 'sparsify_sums', 'value_range']
 def combine_eigenvectors(eigenvectors: fastsoft._dispatch.DeviceArray, coefficients: numpy.ndarray, offsets: numpy.ndarray, gamma: typing.SupportsFloat | typing.SupportsIndex, segments: fastsoft._dispatch.DeviceArray, progress: typing.Any) -> float:
     ...
@@ -39,8 +40,11 @@ def operator_apply(terms: list[typing.Any], x: fastsoft._dispatch.DeviceArray, y
     ...
 def operator_diagonal(terms: list[typing.Any], out: fastsoft._dispatch.DeviceArray) -> None:
     ...
+def pcg(terms: list[typing.Any], b: fastsoft._dispatch.DeviceArray, x: fastsoft._dispatch.DeviceArray, inverse_diagonal: typing.Any, function: typing.Any, tolerance: typing.SupportsFloat | typing.SupportsIndex, max_iterations: typing.SupportsInt | typing.SupportsIndex, progress: typing.Any) -> list[tuple[bool, int, float]]:
+    ...
 def problem() -> str:
     ...
+def relax_segments(segments: fastsoft._dispatch.DeviceArray, laplacian: list[typing.Any], gradient: fastsoft._dispatch.DeviceArray, before_final_solve: fastsoft._dispatch.DeviceArray, result: fastsoft._dispatch.DeviceArray, n_iterations: typing.SupportsInt | typing.SupportsIndex, gamma: typing.SupportsFloat | typing.SupportsIndex, sum_weight: typing.SupportsFloat | typing.SupportsIndex, clamp: typing.SupportsFloat | typing.SupportsIndex, threshold: typing.SupportsFloat | typing.SupportsIndex, tolerance: typing.SupportsFloat | typing.SupportsIndex, max_cg_iterations: typing.SupportsInt | typing.SupportsIndex, max_final_iterations: typing.SupportsInt | typing.SupportsIndex, final_solve: bool, progress: typing.Any) -> list[tuple[bool, int, float]]:
 def slic(image: fastsoft._dispatch.DeviceArray, labels: fastsoft._dispatch.DeviceArray, n_segments: typing.SupportsInt | typing.SupportsIndex, adaptive: bool, compactness: typing.SupportsFloat | typing.SupportsIndex, max_iterations: typing.SupportsInt | typing.SupportsIndex, enforce_connectivity: bool, progress: typing.Any) -> int:
     ...
 def value_range(values: fastsoft._dispatch.DeviceArray) -> tuple[typing.Any, ...]:
