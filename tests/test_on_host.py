@@ -125,6 +125,7 @@ def test_results_do_not_depend_on_the_order_of_blocks_and_threads(host_backend, 
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.parametrize("name", ["guided_filter", "matting_laplacian", "slic", "sparsify"])
 @pytest.mark.parametrize("name", ["guided_filter", "matting_laplacian", "pcg", "relax_segments"])
 @pytest.mark.parametrize("name", ["guided_filter", "matting_laplacian", "sparsify"])
 @pytest.mark.parametrize("name", ["guided_filter", "matting_laplacian", "slic"])
