@@ -35,6 +35,7 @@ PARITY = {
         32.0,
         "means of numbers up to 1 and weights up to 1 are computed in double, in another order, and rounded once; in "
         "float64 the error function is steep: its argument's few roundings count up to six times",
+    ),
     "symmetric_operator": (
         30.0,
         "relative to the largest sum of magnitudes of a row: as many roundings as it has entries at most, which add "
