@@ -6,7 +6,6 @@ Native operations of fastsoft on CUDA devices. Private: call them through the pa
 from __future__ import annotations
 import fastsoft._dispatch
 import typing
-__all__: list[str] = ['architectures', 'guided_filter', 'image_gradient', 'installation', 'matting_laplacian_csr', 'matting_laplacian_stencil', 'matting_n_entries', 'operator_apply', 'operator_diagonal', 'pcg', 'problem', 'relax_segments', 'value_range']
 __all__: list[str] = ['architectures', 'guided_filter', 'image_gradient', 'installation', 'matting_laplacian_csr', 'matting_laplacian_stencil', 'matting_n_entries', 'operator_apply', 'operator_diagonal', 'problem', 'slic', 'value_range']
 def guided_filter(guide: fastsoft._dispatch.DeviceArray, source: fastsoft._dispatch.DeviceArray, out: fastsoft._dispatch.DeviceArray, radius: typing.SupportsInt | typing.SupportsIndex, epsilon: typing.SupportsFloat | typing.SupportsIndex, clip: typing.SupportsFloat | typing.SupportsIndex, progress: typing.Any) -> bool:
     ...
@@ -24,11 +23,8 @@ def operator_apply(terms: list[typing.Any], x: fastsoft._dispatch.DeviceArray, y
     ...
 def operator_diagonal(terms: list[typing.Any], out: fastsoft._dispatch.DeviceArray) -> None:
     ...
-def pcg(terms: list[typing.Any], b: fastsoft._dispatch.DeviceArray, x: fastsoft._dispatch.DeviceArray, inverse_diagonal: typing.Any, function: typing.Any, tolerance: typing.SupportsFloat | typing.SupportsIndex, max_iterations: typing.SupportsInt | typing.SupportsIndex, progress: typing.Any) -> list[tuple[bool, int, float]]:
-    ...
 def problem() -> str:
     ...
-def relax_segments(segments: fastsoft._dispatch.DeviceArray, laplacian: list[typing.Any], gradient: fastsoft._dispatch.DeviceArray, before_final_solve: fastsoft._dispatch.DeviceArray, result: fastsoft._dispatch.DeviceArray, n_iterations: typing.SupportsInt | typing.SupportsIndex, gamma: typing.SupportsFloat | typing.SupportsIndex, sum_weight: typing.SupportsFloat | typing.SupportsIndex, clamp: typing.SupportsFloat | typing.SupportsIndex, threshold: typing.SupportsFloat | typing.SupportsIndex, tolerance: typing.SupportsFloat | typing.SupportsIndex, max_cg_iterations: typing.SupportsInt | typing.SupportsIndex, max_final_iterations: typing.SupportsInt | typing.SupportsIndex, final_solve: bool, progress: typing.Any) -> list[tuple[bool, int, float]]:
 def slic(image: fastsoft._dispatch.DeviceArray, labels: fastsoft._dispatch.DeviceArray, n_segments: typing.SupportsInt | typing.SupportsIndex, adaptive: bool, compactness: typing.SupportsFloat | typing.SupportsIndex, max_iterations: typing.SupportsInt | typing.SupportsIndex, enforce_connectivity: bool, progress: typing.Any) -> int:
     ...
 def value_range(values: fastsoft._dispatch.DeviceArray) -> tuple[typing.Any, ...]:

@@ -176,6 +176,14 @@ class Place(ABC):
     def assign(self, array: Any, value: Any) -> None:
         """Fill what `empty` made with a number, or with what `planar` or `contiguous` returned."""
 
+    @abstractmethod
+    def empty_like(self, array: Any) -> Any:
+        """Return an uninitialised array of the shape, dtype and order of axes of what `read` returned."""
+
+    @abstractmethod
+    def from_host(self, array: Any) -> Any:
+        """Return an ndarray, C-contiguous, as `read` returns arrays; waits for a device to have copied it."""
+
     def scope(self) -> contextlib.AbstractContextManager[Any]:
         """Return a context in which expressions of the library's arrays run on the device of these."""
         return contextlib.nullcontext()
@@ -200,6 +208,12 @@ class _NumpyPlace(Place):
 
     def assign(self, array: Any, value: Any) -> None:
         array[...] = value
+
+    def empty_like(self, array: Any) -> Any:
+        return np.empty_like(array)
+
+    def from_host(self, array: Any) -> Any:
+        return array
 
     def read(self, value: Any, name: str) -> Any:
         return host_array(value, name)
@@ -315,6 +329,12 @@ class _TorchCudaPlace(_CudaPlace):
         tensor = self.read(value, name).owner
         return self._describe(tensor.to(getattr(self.torch, np.dtype(dtype).name)).contiguous(), name)
 
+    def empty_like(self, array: Any) -> Any:
+        return self._describe(self.torch.empty_like(array.owner), "out")
+
+    def from_host(self, array: Any) -> Any:
+        return self._describe(self.torch.from_numpy(array).to(self.torch_device), "array")
+
     def _describe(self, tensor: Any, name: str) -> DeviceArray:
         return DeviceArray(
             owner=tensor,
@@ -361,6 +381,14 @@ class _CupyPlace(_CudaPlace):
         array = self.read(value, name).owner
         with self.scope():
             return self._describe(self.cupy.ascontiguousarray(array, dtype=dtype), name)
+
+    def empty_like(self, array: Any) -> Any:
+        with self.scope():
+            return self._describe(self.cupy.empty_like(array.owner), "out")
+
+    def from_host(self, array: Any) -> Any:
+        with self.scope():
+            return self._describe(self.cupy.asarray(array), "array")
 
     def scope(self) -> contextlib.AbstractContextManager[Any]:
         scope: contextlib.AbstractContextManager[Any] = self.cupy.cuda.Device(self.device)

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -10,8 +12,10 @@ import torch
 import fastsoft
 from fastsoft.color import color_palette, device_memory, load_model, network_layers, normalize_alphas, smooth_alphas
 from fastsoft.color.models import default_model
+from fastsoft.color.pipeline import TILE_BYTES
 from fastsoft.network_device import network_on
 from tests.color.conftest import PALETTE
+from tests.peak_memory import PeakMemory
 
 # Of alphas, which the two steps of descent sharpen, from coefficients that convolutions leave in another order of sums.
 ALPHA = 2e-4
@@ -138,10 +142,59 @@ def test_a_device_without_room_is_refused_before_the_start(image, device_backend
     need = device_memory(image.shape, 3)
     monkeypatch.setattr("fastsoft.network_device.free_bytes", lambda _: need - 1)
     message = (
-        r"decompose_colors of 77x60 pixels into 3 layers needs about 1\.20 GB of memory on cuda:0, of which 1\.20 GB "
+        r"decompose_colors of 77x60 pixels into 3 layers needs about 0\.85 GB of memory on cuda:0, of which 0\.85 GB "
         r"are free: use fewer pixels, fewer colours or float32 images, or use device='cpu'"
     )
     with pytest.raises(MemoryError, match=message):
         fastsoft.decompose_colors(image, PALETTE, device="cuda")
     monkeypatch.setattr("fastsoft.network_device.free_bytes", lambda _: need)
     fastsoft.decompose_colors(image, PALETTE, device="cuda")
+
+
+def test_estimates_of_memory_are_those_of_the_tensors(device_backend, rng, monkeypatch, dtype):
+    """What the photograph's pixels cost; what does not depend on them is made small here, and measured below."""
+    monkeypatch.setattr(network_layers, "TILE_SIZE", 4 * (2 * network_layers.HALO + 16) ** 2)
+    monkeypatch.setattr(network_layers, "STRIP_SIZE", 1)
+    monkeypatch.setattr("fastsoft.layers.simplex._TENSOR_CHUNK", 64)
+    for smooth in (0, 2):
+        peaks, estimates = [], []
+        for shape in ((48, 64, 3), (96, 192, 3)):
+            image = device_backend.array(rng.random(shape).astype(dtype))
+            with PeakMemory() as memory:
+                fastsoft.decompose_colors(image, 4, smooth=smooth)
+            peaks.append(memory.peak)
+            estimates.append(device_memory(shape, 4, itemsize=dtype.itemsize, processed=bool(smooth)))
+        # The photograph itself was there before.
+        measured = (peaks[1] - peaks[0]) / (96 * 192 - 48 * 64) + 3 * dtype.itemsize
+        estimated = (estimates[1] - estimates[0]) / (96 * 192 - 48 * 64)
+        assert 0.5 * estimated < measured < 1.02 * estimated
+
+
+@pytest.mark.parametrize("n_colors", [2, 7, 10])
+def test_tiles_fit_the_memory_that_is_set_aside(n_colors):
+    network = copy.deepcopy(default_model()._network).to("meta")
+    tile = int((network_layers.TILE_SIZE / n_colors) ** 0.5) // 16 * 16
+    image = torch.empty(1, 3, tile, tile, device="meta")
+    with PeakMemory() as memory, torch.inference_mode():
+        found = network.coefficients(image, torch.empty(1, n_colors, 3, device="meta"))
+    assert found.device.type == "meta"
+    assert TILE_BYTES / 4 < memory.peak < TILE_BYTES
+    # Then the alphas, for which numbers must be looked at.
+    network = default_model()._network
+    pixels, palette = torch.rand(1, 3, 64, 64), torch.rand(1, n_colors, 3)
+    with PeakMemory() as memory, torch.inference_mode():
+        network.alphas_at(pixels, palette, torch.rand(1, n_colors, 4, 64, 64))
+    # The network works on tiles with a halo, alphas are those of the tile alone.
+    core = (tile - 2 * network_layers.HALO) ** 2
+    assert found.nbytes + (memory.peak + 16 * n_colors * 64**2) * core / 64**2 < TILE_BYTES
+
+
+def test_estimates_of_memory_grow_with_what_is_asked_for():
+    shapes = [(480, 640), (1080, 1920), (2160, 3840), (4320, 7680)]
+    found = [device_memory(shape, 7) for shape in shapes]
+    assert found == sorted(found)
+    # 8K within a card of 8 GB.
+    assert found[-1] < 6e9
+    assert device_memory(shapes[2], 10) > found[2]
+    assert device_memory(shapes[2], 7, itemsize=8) > found[2]
+    assert device_memory(shapes[2], 7, processed=True) > found[2]
