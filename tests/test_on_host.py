@@ -31,12 +31,18 @@ def means(backend, image):
     return fastsoft.region_means(backend.array(image), superpixels(backend).labels)
 
 
+def reduce(backend, image):
+    result = fastsoft.principal_components(backend.array(image), 2)
+    return [backend.numpy(part) for part in (result.scores, result.basis, result.mean, result.low, result.high)]
+
+
 # Every operation of the backend, on arrays of the device; returns NumPy arrays.
 CALLS = {
     "guided_filter": lambda b, image: [b.numpy(fastsoft.guided_filter(b.array(image), b.array(image), radius=3))],
     "image_gradient": lambda b, image: [b.numpy(fastsoft.image_gradient(b.array(image)))],
     "kmeans": lambda b, image: cluster(b, image.reshape(-1, 3)),
     "matting_laplacian": lambda b, image: [b.csr(fastsoft.matting_laplacian(b.array(image))).data],
+    "principal_components": lambda b, image: reduce(b, image),
     "slic": lambda b, image: [
         b.numpy(fastsoft.slic(b.array(image), 30, enforce_connectivity=connected)) for connected in (True, False)
     ],

@@ -125,6 +125,7 @@ PYBIND11_MODULE(_cuda, module) {
     bind_image_gradient(module);
     bind_kmeans(module);
     bind_matting_laplacian(module);
+    bind_principal_components(module);
     bind_slic(module);
     bind_sparsify(module);
     bind_superpixel_graph(module);
