@@ -133,6 +133,7 @@ PYBIND11_MODULE(_cuda, module) {
     bind_project_colors(module);
     bind_refine_foreground(module);
     bind_relax(module);
+    bind_principal_components(module);
     bind_slic(module);
     bind_sparsify(module);
     bind_superpixel_graph(module);
