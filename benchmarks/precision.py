@@ -5,8 +5,8 @@ Usage: python -m benchmarks.precision DATA [--photos NAME ...] [--colors N] [--l
 
 DATA holds photos/, and matting/ as for `benchmarks.quality_matting`. Of the colours: PSNR and sparsity of the network's
 layers as `benchmarks.quality_color` has them, and how much alphas and exact colours, weighted by the alphas, change. Of
-matting: the errors of `fastsoft.matting_errors` against the true alphas, in both precisions. Of the features: how much the
-three components that segmentation sees change, after the best turn of the axes, beside their deviation over the
+matting: the errors of `fastsoft.matting_errors` against the true alphas, in both precisions. Of the features: how much
+the three components that segmentation sees change, after the best turn of the axes, beside their deviation over the
 photograph. The arithmetic of bfloat16 on a CPU is that of a device: factors of 8 bits, sums in float32.
 """
 
@@ -33,7 +33,8 @@ def colors(paths: list[Path], n_colors: int) -> list[str]:
     lines = [
         f"## Colour layers, {n_colors} colours",
         "",
-        "| photograph | PSNR | PSNR, bfloat16 | sparsity | sparsity, bfloat16 | alphas, mean | alphas, 99.9 % | colours |",
+        "| photograph | PSNR | PSNR, bfloat16 | sparsity | sparsity, bfloat16 | alphas, mean | alphas, 99.9 % "
+        "| colours |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for path in paths:
@@ -144,9 +145,9 @@ def main(arguments: list[str] | None = None) -> int:
             parser.error(f"{path} must be a photograph, got no such file")
     lines = head_of_results("Networks in bfloat16", "benchmarks.precision", arguments)
     lines += [
-        "Networks with convolutions in bfloat16 against the same in float32, on the CPU. PSNR and sparsity are those of the "
-        "network's layers before exact recomposition; changes of colours are weighted by the alphas. Components are "
-        "compared after the best turn of their axes.",
+        "Networks with convolutions in bfloat16 against the same in float32, on the CPU. PSNR and sparsity are those "
+        "of the network's layers before exact recomposition; changes of colours are weighted by the alphas. Components "
+        "are compared after the best turn of their axes.",
         "",
     ]
     lines += [*colors(paths, options.colors), *matting(options.data / "matting", options.limit), *features(paths)]

@@ -11,6 +11,16 @@ import numpy as np
 
 # operation -> (multiple, why)
 PARITY = {
+    "blur_fusion": (
+        100.0,
+        "means over windows of up to 200 x 200 numbers that are not negative, summed in another order, times 3 in the "
+        "last step",
+    ),
+    "estimate_foreground": (
+        100.0,
+        "multi-level: each of up to a hundred visits of a pixel averages its neighbours and adds a correction of up to "
+        "1, with a few roundings each",
+    ),
     "image_gradient": (30.0, "13 products of numbers up to 1, twice, then a norm: a few dozen roundings"),
     "graph_laplacian": (
         40.0,
@@ -26,9 +36,29 @@ PARITY = {
         12.0 * 9,
         "entries up to 9 are computed in double and rounded once; the diagonal sums 24 rounded numbers",
     ),
+    "pcg": (
+        1e4,
+        "relative to the largest number of the solution: rounding of the residual times the condition of the tests' "
+        "systems, up to 500 with a shift of 0.1 and 5000 with 0.01",
+    ),
+    "relax": (
+        2e4,
+        "rounding of residuals relative to right-hand sides of the size of the sum's weight, 100, times weights up to "
+        "160 that feed back from round to round",
+    ),
     "project_colors": (
         30.0,
         "per layer and weighted by its alpha: each side solves the constraint to some roundings per layer",
+    ),
+    "sparsify_segments": (
+        4000.0,
+        "sums over pixels in another order, a few dozen roundings, which weights of up to clamp^-1.2 = 250 amplify in "
+        "each of a few iterations",
+    ),
+    "combine_eigenvectors": (20.0, "a sum of up to 120 products of sizes that fall from 1"),
+    "refine_foreground": (
+        50.0,
+        "roundings of averages spread like a diffusion: they add as the root of the number of updates, 36",
     ),
     "superpixel_graph": (
         32.0,
@@ -51,6 +81,10 @@ PARITY = {
 # lie between two clusters to within the rounding of a distance can fall to the other one; in float32 they are some
 # ten-thousandths after ten iterations, in float64 hardly ever one.
 SLIC_LABELS = {"float32": 2e-3, "float64": 2e-5}
+
+# Largest share of points that may be in another cluster after a few iterations in float32: those between two centres to
+# within the rounding of a distance, and those passed by a border that these moved.
+KMEANS_LABELS = 5e-3
 
 
 def parity(operation: str, dtype: object) -> float:

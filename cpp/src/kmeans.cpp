@@ -11,9 +11,10 @@
 #include <utility>
 #include <vector>
 
-#include "fastsoft/core/error.hpp"
 #include "fastsoft/core/parallel.hpp"
-#include "fastsoft/detail/kmeans_block.hpp"
+#include "fastsoft/detail/kmeans_loop.hpp"
+#include "fastsoft/detail/kmeans_pixel.hpp"
+#include "fastsoft/detail/nearest_centers.hpp"
 
 namespace fastsoft {
 namespace {
@@ -21,8 +22,6 @@ namespace {
 constexpr std::ptrdiff_t kBlock = detail::kKmeansBlock;
 constexpr std::ptrdiff_t kMinChunk = 4096;
 constexpr std::ptrdiff_t kMaxChunks = 128;
-// Random streams: restarts count up from 0, these lie beyond.
-constexpr std::uint64_t kSampleStream = std::uint64_t{1} << 40;
 
 std::size_t at(std::ptrdiff_t index) {
     return static_cast<std::size_t>(index);
@@ -34,22 +33,9 @@ std::ptrdiff_t chunk_of(std::ptrdiff_t n) {
     return (even + kBlock - 1) / kBlock * kBlock;
 }
 
-// What one pass over the points sums up. Per cluster: weight, number of points, weighted sum of each coordinate.
-struct Totals {
-    std::vector<double> clusters;
-    double inertia = 0.0;
-    std::int64_t changed = 0;  // labels that differ from before
-
-    Totals& operator+=(const Totals& other) {
-        clusters.resize(other.clusters.size());
-        for (std::size_t i = 0; i < clusters.size(); ++i) {
-            clusters[i] += other.clusters[i];
-        }
-        inertia += other.inertia;
-        changed += other.changed;
-        return *this;
-    }
-};
+using detail::kSameShare;
+using detail::squared_distance;
+using Totals = detail::KmeansTotals;
 
 template <class T>
 void nearest(const T* x, std::ptrdiff_t d, const T* centers, std::ptrdiff_t k, T* best, detail::KmeansIndex<T>* index) {
@@ -110,25 +96,8 @@ Totals assign(const KmeansPoints<T>& points, const T* centers, std::ptrdiff_t k,
     });
 }
 
-template <class T>
-double squared_distance(const T* a, const T* b, std::ptrdiff_t d) {
-    double sum = 0.0;
-    for (std::ptrdiff_t c = 0; c < d; ++c) {
-        const double difference = static_cast<double>(a[c]) - static_cast<double>(b[c]);
-        sum += difference * difference;
-    }
-    return sum;
-}
-
-// Squared distances below this share of a point's squared length are rounding: of a mean to T, or of the sum over a
-// chunk behind it (1e-11 = 2^16 times the rounding of one addition in double).
-template <class T>
-constexpr double kSameShare = std::max(1e-22, 16.0 * static_cast<double>(std::numeric_limits<T>::epsilon()) *
-                                                  static_cast<double>(std::numeric_limits<T>::epsilon()));
-
-struct Farthest {
-    double distance = 0.0;
-    std::ptrdiff_t point = -1;
+struct Farthest : detail::Farthest {
+    Farthest(double distance_ = 0.0, std::ptrdiff_t point_ = -1) : detail::Farthest{distance_, point_} {}
 
     Farthest& operator+=(const Farthest& other) {
         if (other.distance > distance) {
@@ -138,99 +107,63 @@ struct Farthest {
     }
 };
 
-// Gives every empty cluster the point farthest from its centre, taken from a cluster that keeps others.
+// What detail::lloyd moves.
 template <class T>
-void fill_empty_clusters(const KmeansPoints<T>& points, T* centers, std::ptrdiff_t k, std::int32_t* labels,
-                         Totals& totals) {
-    const std::ptrdiff_t d = points.d;
-    const std::ptrdiff_t step = d + 2;
-    double* const clusters = totals.clusters.data();
-    for (std::ptrdiff_t empty = 0; empty < k; ++empty) {
-        if (clusters[empty * step] > 0.0) {
-            continue;
-        }
-        const auto found =
-            parallel_sum<Farthest>(points.n, chunk_of(points.n), [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
-                Farthest farthest;
-                for (std::ptrdiff_t i = begin; i < end; ++i) {
-                    const bool weightless = points.weights != nullptr && points.weights[i] == 0.0;
-                    if (weightless || clusters[labels[i] * step + 1] <= 1.0) {
-                        continue;
-                    }
-                    const T* const point = points.data + i * d;
-                    const double distance = squared_distance(point, centers + labels[i] * d, d);
-                    double length = 0.0;
-                    for (std::ptrdiff_t c = 0; c < d; ++c) {
-                        length += static_cast<double>(point[c]) * static_cast<double>(point[c]);
-                    }
-                    if (distance > kSameShare<T> * length) {
-                        farthest += {distance, i};
-                    }
+class System {
+public:
+    System(const KmeansPoints<T>& points, std::int32_t* labels) : points_(points), labels_(labels) {}
+
+    void clear_labels() { std::fill(labels_, labels_ + points_.n, -1); }
+
+    Totals assign(const T* centers, std::ptrdiff_t k) { return fastsoft::assign(points_, centers, k, labels_); }
+
+    detail::Farthest farthest(const T* centers, const double* clusters, std::ptrdiff_t) const {
+        const std::ptrdiff_t d = points_.d;
+        const std::ptrdiff_t step = d + 2;
+        return parallel_sum<Farthest>(points_.n, chunk_of(points_.n), [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
+            Farthest farthest;
+            for (std::ptrdiff_t i = begin; i < end; ++i) {
+                const bool weightless = points_.weights != nullptr && points_.weights[i] == 0.0;
+                if (weightless || clusters[labels_[i] * step + 1] <= 1.0) {
+                    continue;
                 }
-                return farthest;
-            });
-        if (found.point < 0) {
-            return;  // every point lies on its centre
-        }
-        const T* const point = points.data + found.point * d;
-        const double weight = points.weights == nullptr ? 1.0 : points.weights[found.point];
-        double* const from = clusters + labels[found.point] * step;
-        double* const to = clusters + empty * step;
-        const auto move = [&](std::ptrdiff_t place, double value) {
-            from[place] -= value;
-            to[place] += value;
-        };
-        move(0, weight);
-        move(1, 1.0);
-        for (std::ptrdiff_t c = 0; c < d; ++c) {
-            move(2 + c, weight * static_cast<double>(point[c]));
-            centers[empty * d + c] = point[c];
-        }
-        labels[found.point] = static_cast<std::int32_t>(empty);
-        ++totals.changed;
+                const T* const point = points_.data + i * d;
+                const double distance = squared_distance(point, centers + labels_[i] * d, d);
+                double length = 0.0;
+                for (std::ptrdiff_t c = 0; c < d; ++c) {
+                    length += static_cast<double>(point[c]) * static_cast<double>(point[c]);
+                }
+                if (distance > kSameShare<T> * length) {
+                    farthest += {distance, i};
+                }
+            }
+            return farthest;
+        });
     }
-}
+
+    detail::KmeansPoint<T> take(std::ptrdiff_t point, std::int32_t label) {
+        const T* const first = points_.data + point * points_.d;
+        const double weight = points_.weights == nullptr ? 1.0 : points_.weights[point];
+        return {std::vector<T>(first, first + points_.d), weight, std::exchange(labels_[point], label)};
+    }
+
+protected:
+    const KmeansPoints<T>& points_;
+    std::int32_t* labels_;
+};
 
 // Lloyd's iteration from the given centres; labels need no start. report(iteration) may throw.
 template <class T, class Report>
 KmeansInfo lloyd(const KmeansPoints<T>& points, T* centers, std::ptrdiff_t k, int max_iterations, std::int32_t* labels,
                  const Report& report) {
-    const std::ptrdiff_t d = points.d;
-    std::fill(labels, labels + points.n, -1);
-    KmeansInfo info;
-    for (int iteration = 0;; ++iteration) {
-        report(iteration);
-        Totals totals = assign(points, centers, k, labels);
-        info.inertia = totals.inertia;
-        info.iterations = iteration;
-        if (iteration == max_iterations) {
-            info.converged = totals.changed == 0;
-            return info;
-        }
-        fill_empty_clusters(points, centers, k, labels, totals);
-        if (totals.changed == 0) {
-            info.converged = true;
-            return info;
-        }
-        for (std::ptrdiff_t c = 0; c < k; ++c) {
-            const double* const own = totals.clusters.data() + c * (d + 2);
-            for (std::ptrdiff_t j = 0; j < d && own[0] > 0.0; ++j) {
-                centers[c * d + j] = static_cast<T>(own[2 + j] / own[0]);
-            }
-        }
-    }
+    System<T> system(points, labels);
+    return detail::lloyd(system, centers, k, points.d, max_iterations, report);
 }
 
-// Positions of n_samples points: one from each of as many equal stretches, at a fixed pseudo-random place in it.
 std::vector<std::ptrdiff_t> sample_positions(std::ptrdiff_t n, std::ptrdiff_t n_samples) {
     std::vector<std::ptrdiff_t> positions(at(n_samples));
-    // Products in double: exact up to 2^53.
-    const double stretch = static_cast<double>(n) / static_cast<double>(n_samples);
     for (std::ptrdiff_t s = 0; s < n_samples; ++s) {
-        const double place =
-            n_samples == n ? 0.0 : detail::random_uniform(0, kSampleStream, static_cast<std::uint64_t>(s));
-        const auto position = static_cast<std::ptrdiff_t>((static_cast<double>(s) + place) * stretch);
-        positions[at(s)] = std::min(position, n - 1);
+        positions[at(s)] = detail::sample_position(n, n_samples, s);
     }
     return positions;
 }
@@ -269,7 +202,7 @@ public:
 
     void run(std::ptrdiff_t k, T* centers) {
         const std::ptrdiff_t d = points_.d;
-        const int n_candidates = 2 + static_cast<int>(std::log(static_cast<double>(k)));
+        const int n_candidates = detail::kmeans_candidates(k);
         std::fill(nearest_.begin(), nearest_.end(), 1.0);
         for (std::ptrdiff_t c = 0; c < k; ++c) {
             const std::vector<double> cumulative = potential_per_chunk();
@@ -604,53 +537,44 @@ void seed_centers(const KmeansPoints<T>& points, std::uint64_t seed, std::uint64
     Seeding<T>(view, seed, stream).run(k, centers);
 }
 
+// What detail::kmeans_loop moves.
 template <class T>
-void check(const KmeansPoints<T>& points, std::ptrdiff_t n_clusters, int max_iterations) {
-    FASTSOFT_EXPECTS(points.n >= 1 && points.d >= 1, "points must have shape (N, d) with both at least 1, got (",
-                     points.n, ", ", points.d, ")");
-    FASTSOFT_EXPECTS(
-        n_clusters >= 1 && n_clusters <= points.n && n_clusters <= std::numeric_limits<std::int32_t>::max(),
-        "n_clusters must be in 1..", points.n, ", got ", n_clusters);
-    FASTSOFT_EXPECTS(max_iterations >= 1, "max_iterations must be at least 1, got ", max_iterations);
-}
+class Starts : public System<T> {
+public:
+    Starts(const KmeansPoints<T>& points, std::uint64_t seed, std::int32_t* labels)
+        : System<T>(points, labels), seed_(seed), output_(labels) {}
+
+    void begin_start(int start) {
+        if (start > 0) {
+            others_.resize(at(this->points_.n));
+            this->labels_ = others_.data();
+        }
+    }
+    void seed(std::uint64_t stream, std::ptrdiff_t k, T* centers) const {
+        seed_centers(this->points_, seed_, stream, k, centers);
+    }
+    void keep_labels() const { std::copy(others_.begin(), others_.end(), output_); }
+
+private:
+    std::uint64_t seed_;
+    std::int32_t* output_;
+    std::vector<std::int32_t> others_;
+};
 
 }  // namespace
 
 template <class T>
 KmeansInfo kmeans(const KmeansPoints<T>& points, std::ptrdiff_t n_clusters, const KmeansOptions& options,
                   std::int32_t* labels, T* centers, Monitor& monitor) {
-    const int n_init = options.given_centers ? 1 : options.n_init;
-    check(points, n_clusters, options.max_iterations);
-    FASTSOFT_EXPECTS(n_init >= 1, "n_init must be at least 1, got ", n_init);
-    const auto run = [&](int start, T* own_centers, std::int32_t* own_labels) {
-        if (!options.given_centers) {
-            seed_centers(points, options.seed, static_cast<std::uint64_t>(start), n_clusters, own_centers);
-        }
-        return lloyd(points, own_centers, n_clusters, options.max_iterations, own_labels, [&](int iteration) {
-            monitor.report((start + iteration / (options.max_iterations + 1.0)) / n_init);
-        });
-    };
-    KmeansInfo best = run(0, centers, labels);
-    if (n_init > 1) {
-        std::vector<T> other_centers(at(n_clusters * points.d));
-        std::vector<std::int32_t> other_labels(at(points.n));
-        for (int start = 1; start < n_init; ++start) {
-            const KmeansInfo info = run(start, other_centers.data(), other_labels.data());
-            if (info.inertia < best.inertia) {
-                best = info;
-                std::copy(other_centers.begin(), other_centers.end(), centers);
-                std::copy(other_labels.begin(), other_labels.end(), labels);
-            }
-        }
-    }
-    monitor.report(1.0);
-    return best;
+    detail::check_kmeans(points, n_clusters, options);
+    Starts<T> system(points, options.seed, labels);
+    return detail::kmeans_loop(system, n_clusters, points.d, options, centers, monitor);
 }
 
 template <class T>
 SplitKmeansInfo split_kmeans(const KmeansPoints<T>& points, std::ptrdiff_t n_clusters,
                              const SplitKmeansOptions& options, std::int32_t* labels, T* centers, Monitor& monitor) {
-    check(points, n_clusters, options.max_iterations);
+    detail::check_kmeans(points, n_clusters, options.max_iterations);
     FASTSOFT_EXPECTS(options.n_init >= 0, "n_init must be at least 0, got ", options.n_init);
     FASTSOFT_EXPECTS(options.n_start >= 1, "n_start must be at least 1, got ", options.n_start);
     FASTSOFT_EXPECTS(options.max_samples >= n_clusters, "max_samples must be at least n_clusters ", n_clusters,

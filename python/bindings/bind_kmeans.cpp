@@ -7,14 +7,14 @@ namespace fastsoft::bindings {
 namespace {
 
 template <class T>
-KmeansPoints<T> points_of(const py::array& points, const py::object& weights) {
+KmeansPoints<T> points_of(const Array& points, const py::object& weights) {
     const auto input = view<const T, 2>(points, "points");
     KmeansPoints<T> result;
     result.data = contiguous<const T>(points, input.size(), "points");
     result.n = input.extent(0);
     result.d = input.extent(1);
     if (!weights.is_none()) {
-        result.weights = contiguous<const double>(weights.cast<py::array>(), result.n, "weights");
+        result.weights = contiguous<const double>(weights.cast<Array>(), result.n, "weights");
     }
     return result;
 }
@@ -24,8 +24,8 @@ KmeansPoints<T> points_of(const py::array& points, const py::object& weights) {
 void bind_kmeans(py::module_& module) {
     module.def(
         "kmeans",
-        [](const py::array& points, const py::object& weights, std::uint64_t seed, int n_init, int max_iterations,
-           bool given_centers, const py::array& labels, const py::array& centers, const py::object& progress) {
+        [](const Array& points, const py::object& weights, std::uint64_t seed, int n_init, int max_iterations,
+           bool given_centers, const Array& labels, const Array& centers, const py::object& progress) {
             return dispatch_float(points, "points", [&](auto zero) {
                 using T = decltype(zero);
                 const auto input = points_of<T>(points, weights);
@@ -33,18 +33,18 @@ void bind_kmeans(py::module_& module) {
                 auto* const out_labels = contiguous<std::int32_t>(labels, input.n, "labels");
                 T* const out_centers = contiguous<T>(centers, n_clusters * input.d, "centers");
                 PyMonitor monitor(progress);
-                KmeansInfo info;
-                {
-                    const py::gil_scoped_release release;
-                    info = kmeans<T>(input, n_clusters, {seed, n_init, max_iterations, given_centers}, out_labels,
-                                     out_centers, monitor);
-                }
+                const KmeansInfo info = execute(points, [&](const auto&... context) {
+                    return backend::kmeans<T>(context..., input, n_clusters,
+                                              {seed, n_init, max_iterations, given_centers}, out_labels, out_centers,
+                                              monitor);
+                });
                 return py::make_tuple(info.inertia, info.iterations, info.converged);
             });
         },
         py::arg("points"), py::arg("weights"), py::arg("seed"), py::arg("n_init"), py::arg("max_iterations"),
         py::arg("given_centers"), py::arg("labels"), py::arg("centers"), py::arg("progress"));
 
+#if !defined(FASTSOFT_CUDA_MODULE)  // on the CPU alone
     module.def(
         "split_kmeans",
         [](const py::array& points, const py::object& weights, std::uint64_t seed, std::ptrdiff_t n_start, int n_init,
@@ -71,6 +71,7 @@ void bind_kmeans(py::module_& module) {
         py::arg("points"), py::arg("weights"), py::arg("seed"), py::arg("n_start"), py::arg("n_init"),
         py::arg("refine_up_to"), py::arg("max_samples"), py::arg("max_iterations"), py::arg("labels"),
         py::arg("centers"), py::arg("progress"));
+#endif
 }
 
 }  // namespace fastsoft::bindings

@@ -169,6 +169,10 @@ class Place(ABC):
         return vectors.T if array.ndim == 2 else vectors
 
     @abstractmethod
+    def converted(self, array: Any, dtype: DTypeLike) -> Any:
+        """Return what `read` returned in another dtype."""
+
+    @abstractmethod
     def assign(self, array: Any, value: Any) -> None:
         """Fill what `empty` made with a number, or with what `planar` or `contiguous` returned."""
 
@@ -198,6 +202,9 @@ class _NumpyPlace(Place):
 
     def planar(self, array: Any, dtype: DTypeLike) -> Any:
         return np.ascontiguousarray(array.T, dtype=dtype)
+
+    def converted(self, array: Any, dtype: DTypeLike) -> Any:
+        return array.astype(dtype)
 
     def assign(self, array: Any, value: Any) -> None:
         array[...] = value
@@ -254,7 +261,8 @@ class _TorchCpuPlace(_NumpyPlace):
         return self.torch.empty(shape, dtype=getattr(self.torch, np.dtype(dtype).name)).numpy()
 
     def result(self, array: Any) -> Any:
-        return self.torch.from_numpy(array)
+        # A tensor cannot be read-only.
+        return self.torch.from_numpy(array if array.flags.writeable else array.copy())
 
     def csr(self, data: Any, indices: Any, indptr: Any, shape: tuple[int, int]) -> Any:
         wrap = self.torch.from_numpy
@@ -272,6 +280,9 @@ class _CudaPlace(Place):
 
     def planar(self, array: Any, dtype: DTypeLike) -> Any:
         return self.contiguous(array.owner.T if array.ndim == 2 else array.owner, dtype)
+
+    def converted(self, array: Any, dtype: DTypeLike) -> Any:
+        return self.contiguous(array.owner, dtype)
 
     def assign(self, array: Any, value: Any) -> None:
         with self.scope():

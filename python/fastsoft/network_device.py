@@ -73,8 +73,9 @@ def as_tensor(value: Any, where: torch.device | None, dtype: DTypeLike | None = 
     Arrays of other libraries come by DLPack, which orders their stream before torch's.
     """
     if isinstance(value, np.ndarray):
-        tensor = torch.from_numpy(np.ascontiguousarray(value if dtype is None else value.astype(dtype, copy=False)))
-        return tensor.to(where)
+        value = np.ascontiguousarray(value if dtype is None else value.astype(dtype, copy=False))
+        # torch warns of memory that must not be written to.
+        return torch.from_numpy(value if value.flags.writeable else value.copy()).to(where)
     tensor = value if isinstance(value, Tensor) else torch.utils.dlpack.from_dlpack(value)
     return tensor if dtype is None else cast(tensor, dtype)
 

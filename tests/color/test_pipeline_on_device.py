@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -10,8 +12,10 @@ import torch
 import fastsoft
 from fastsoft.color import color_palette, device_memory, load_model, network_layers, normalize_alphas, smooth_alphas
 from fastsoft.color.models import default_model
+from fastsoft.color.pipeline import TILE_BYTES
 from fastsoft.network_device import network_on
 from tests.color.conftest import PALETTE
+from tests.peak_memory import PeakMemory
 
 # Of alphas, which the two steps of descent sharpen, from coefficients that convolutions leave in another order of sums.
 ALPHA = 2e-4
@@ -67,12 +71,11 @@ def test_photographs_of_numpy_come_back(image, device_backend):
         np.testing.assert_array_equal(found.colors, moved.colors)
 
 
-def test_tiles_and_strips_do_not_show(image, device_backend, monkeypatch):
+def test_tiles_do_not_show(image, device_backend, monkeypatch):
     options = {"palette": PALETTE, "device": "cuda"}
     whole = fastsoft.decompose_colors(image, **options)
-    # Tiles of 16x16 pixels and their halo, and strips of two rows; odd extents end within a coefficient.
+    # Tiles of 16x16 pixels and their halo; odd extents end within a coefficient.
     monkeypatch.setattr(network_layers, "TILE_SIZE", 3 * (2 * network_layers.HALO + 16) ** 2)
-    monkeypatch.setattr(network_layers, "STRIP_SIZE", 1)
     assert_alike(fastsoft.decompose_colors(image, **options), whole)
 
 
@@ -138,10 +141,50 @@ def test_a_device_without_room_is_refused_before_the_start(image, device_backend
     need = device_memory(image.shape, 3)
     monkeypatch.setattr("fastsoft.network_device.free_bytes", lambda _: need - 1)
     message = (
-        r"decompose_colors of 77x60 pixels into 3 layers needs about 1\.20 GB of memory on cuda:0, of which 1\.20 GB "
+        r"decompose_colors of 77x60 pixels into 3 layers needs about 0\.75 GB of memory on cuda:0, of which 0\.75 GB "
         r"are free: use fewer pixels, fewer colours or float32 images, or use device='cpu'"
     )
     with pytest.raises(MemoryError, match=message):
         fastsoft.decompose_colors(image, PALETTE, device="cuda")
     monkeypatch.setattr("fastsoft.network_device.free_bytes", lambda _: need)
     fastsoft.decompose_colors(image, PALETTE, device="cuda")
+
+
+def test_estimates_of_memory_are_those_of_the_tensors(device_backend, rng, monkeypatch, dtype):
+    """What the photograph's pixels cost; what does not depend on them is made small here, and measured below."""
+    monkeypatch.setattr(network_layers, "TILE_SIZE", 4 * (2 * network_layers.HALO + 16) ** 2)
+    monkeypatch.setattr("fastsoft.layers.simplex._TENSOR_CHUNK", 64)
+    peaks, estimates = [], []
+    for shape in ((192, 192, 3), (192, 384, 3)):
+        image = device_backend.array(rng.random(shape).astype(dtype))
+        with PeakMemory() as memory:
+            fastsoft.decompose_colors(image, 4)
+        peaks.append(memory.peak)
+        estimates.append(device_memory(shape, 4, itemsize=dtype.itemsize))
+    # The photograph itself was there before.
+    measured = (peaks[1] - peaks[0]) / 192**2 + 3 * dtype.itemsize
+    estimated = (estimates[1] - estimates[0]) / 192**2
+    # Of the smaller photograph it is still the tile that takes most.
+    assert 0.4 * estimated < measured < 1.02 * estimated
+
+
+@pytest.mark.parametrize("n_colors", [2, 7, 10])
+def test_tiles_fit_the_memory_that_is_set_aside(n_colors):
+    network = copy.deepcopy(default_model()._network).to("meta")
+    tile = int((network_layers.TILE_SIZE / n_colors) ** 0.5) // 16 * 16
+    image = torch.empty(1, 3, tile, tile, device="meta")
+    with PeakMemory() as memory, torch.inference_mode():
+        found = network.coefficients(image, torch.empty(1, n_colors, 3, device="meta"))
+    assert found.device.type == "meta"
+    assert TILE_BYTES / 4 < memory.peak < TILE_BYTES
+
+
+def test_estimates_of_memory_grow_with_what_is_asked_for():
+    shapes = [(480, 640), (1080, 1920), (2160, 3840), (4320, 7680)]
+    found = [device_memory(shape, 7) for shape in shapes]
+    assert found == sorted(found)
+    # 8K within a card of 8 GB.
+    assert found[-1] < 6e9
+    assert device_memory(shapes[2], 10) > found[2]
+    assert device_memory(shapes[2], 7, itemsize=8) > found[2]
+    assert device_memory(shapes[2], 7, processed=True) > found[2]

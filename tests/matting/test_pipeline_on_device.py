@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -10,10 +12,13 @@ import torch
 import fastsoft
 from fastsoft._dispatch import find_place
 from fastsoft.matting import device_memory, network_matting
+from fastsoft.matting.models import _TILE_BYTES
+from fastsoft.matting.network import MattingNetwork
 from fastsoft.matting.network_inference import pad_canvas, resize_planes
-from fastsoft.matting.network_refinement import RefinementSettings
+from fastsoft.matting.network_refinement import BackpropagatingRefinement, RefinementSettings
 from tests.matting.test_network_inference import slow_canvas
 from tests.matting.test_network_refinement import blob, small_network
+from tests.peak_memory import PeakMemory
 
 # Convolutions in another order of sums, in float32, of numbers about 1.
 ALPHA = 2e-5
@@ -159,3 +164,27 @@ def test_networks_stay_as_they_were(network, device_backend, rng):
     assert all(x.requires_grad for x in network.parameters())
     assert isinstance(find_place(alpha=found), type(find_place(image=device_backend.array(image))))
     network.requires_grad_(False)
+
+
+@pytest.mark.parametrize("encoder", ["mobilenet_v2", "resnet50d"])
+def test_tiles_fit_the_memory_that_is_estimated_for_them(encoder):
+    extra = ("closed_form", "color_posterior")
+    network = MattingNetwork(encoder, extra_channels=extra, residual=True).eval().requires_grad_(False).fold()
+    plain, refined = _TILE_BYTES[encoder]
+    size = 1088
+    planes = [torch.empty(1, n, size, size, device="meta") for n in (3, 1, 2)]
+    with PeakMemory() as memory, torch.inference_mode():
+        out = copy.deepcopy(network).to("meta")(*planes)
+    assert out.shape == (1, 1, size, size)
+    assert 0.5 * plain < memory.peak / size**2 + 4 * 6 < plain
+    # Refinement looks at numbers.
+    size = 256
+    planes = [torch.rand(1, n, size, size) for n in (3, 1, 2)]
+    trimap = torch.full((size, size), 128 / 255)
+    trimap[:8], trimap[-8:] = 0, 1
+    with PeakMemory() as memory:
+        levels = network.encode(*planes)
+        BackpropagatingRefinement(network, RefinementSettings(steps=2))(levels, trimap)
+    # Copies of the weights of ResNet-50-D are 150 MB, for which 500 MB are set aside.
+    weights = sum(x.nbytes for x in network.parameters())
+    assert 0.5 * refined < memory.peak / size**2 < refined + weights / size**2

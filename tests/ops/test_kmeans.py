@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 import fastsoft
 from tests.reference import kmeans as reference
+from tests.tolerances import KMEANS_LABELS
 
 
 def blobs(rng, n, d, k, dtype=np.float64, spread=0.1):
@@ -232,6 +233,144 @@ def test_progress_and_cancelling(rng, function):
 
     with pytest.raises(fastsoft.Cancelled):
         function(points, 12, progress=stop)
+
+
+# The kernels take 16 coordinates and 16 centres at a time.
+@pytest.mark.parametrize(("d", "k"), [(1, 2), (3, 6), (17, 20), (40, 3)])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_backends_agree(rng, backend, d, k, weighted, dtype):
+    points = rng.random((1500, d)).astype(dtype)
+    weights = rng.random(1500) if weighted else None
+    given = None if weights is None else backend.array(weights)
+    result = fastsoft.kmeans(backend.array(points), k, init=backend.array(points[:k]), weights=given, max_iterations=5)
+    labels, centers, inertia, iterations = reference.lloyd(points, points[:k], weights, 5)
+    found = backend.numpy(result.labels)
+    assert found.dtype == np.int32
+    assert result.n_iterations == iterations
+    if dtype == np.float64:
+        np.testing.assert_array_equal(found, labels)
+        np.testing.assert_allclose(backend.numpy(result.centers), centers, rtol=1e-12)
+    np.testing.assert_allclose(backend.numpy(result.centers), centers, atol=2e-2)
+    np.testing.assert_allclose(result.inertia, inertia, rtol=1e-12 if dtype == np.float64 else 1e-3)
+    assert backend.numpy(result.centers).dtype == dtype
+
+    # The same random numbers: the same start.
+    options = {"seed": 3, "n_init": 3, "max_iterations": 4}
+    seeded = fastsoft.kmeans(backend.array(points), k, weights=given, **options)
+    expected = fastsoft.kmeans(points, k, weights=weights, **options)
+    assert seeded.n_iterations == expected.n_iterations
+    np.testing.assert_allclose(seeded.inertia, expected.inertia, rtol=1e-12 if dtype == np.float64 else 1e-4)
+    # In float32 a point between two centres may fall to either, and moves both.
+    differing = np.mean(backend.numpy(seeded.labels) != expected.labels)
+    assert differing <= (0 if dtype == np.float64 else KMEANS_LABELS)
+    again = fastsoft.kmeans(backend.array(points), k, weights=given, **options)
+    np.testing.assert_array_equal(backend.numpy(again.labels), backend.numpy(seeded.labels))
+    np.testing.assert_array_equal(backend.numpy(again.centers), backend.numpy(seeded.centers))
+    assert again.inertia == seeded.inertia
+
+
+def test_backends_fill_empty_clusters(backend):
+    points = np.array([[0.0], [1.0], [3.0], [10.0]])
+    init = np.array([[1.0], [100.0], [200.0]])
+    result = fastsoft.kmeans(backend.array(points), 3, init=backend.array(init))
+    labels, centers, inertia, _ = reference.lloyd(points, init)
+    np.testing.assert_array_equal(backend.numpy(result.labels), labels)
+    np.testing.assert_allclose(backend.numpy(result.centers), centers)
+    assert result.inertia == inertia == 0.5
+    # Equally far points: the first one is taken, but none without a weight.
+    points = np.array([[0.0], [4.0], [-4.0], [4.0], [9.0]])
+    weights = np.array([1.0, 1.0, 1.0, 1.0, 0.0])
+    for given in (None, weights):
+        options = {} if given is None else {"weights": backend.array(given)}
+        init = np.array([[0.0], [50.0], [60.0]])
+        result = fastsoft.kmeans(backend.array(points), 3, init=backend.array(init), max_iterations=1, **options)
+        expected = fastsoft.kmeans(points, 3, init=init, max_iterations=1, weights=given)
+        np.testing.assert_array_equal(backend.numpy(result.labels), expected.labels)
+        np.testing.assert_array_equal(backend.numpy(result.centers), expected.centers)
+
+
+def test_backends_leave_clusters_empty_where_points_are_too_few(backend, dtype):
+    points = np.repeat([[0.25, 0.5], [0.75, 0.5]], 10, axis=0).astype(dtype)
+    for seed in range(4):
+        result = fastsoft.kmeans(backend.array(points), 5, seed=seed)
+        assert result.inertia == 0
+        assert result.converged
+        found = backend.numpy(result.labels)
+        assert len(set(found[:10])) == len(set(found[10:])) == 1
+        assert found[0] != found[10]
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_backends_seed_very_many_points_from_the_same_sample(rng, backend, weighted):
+    points = rng.random((2**18 + 999, 1))
+    weights = rng.random(len(points)) if weighted else None
+    given = None if weights is None else backend.array(weights)
+    found = fastsoft.kmeans(backend.array(points), 3, weights=given, max_iterations=1)
+    expected = fastsoft.kmeans(points, 3, weights=weights, max_iterations=1)
+    np.testing.assert_allclose(backend.numpy(found.centers), expected.centers, rtol=1e-11)
+
+
+def test_backends_read_strided_and_offset_arrays(rng, backend, dtype):
+    wide = rng.random((900, 9)).astype(dtype)
+    weights = rng.random((900, 2)).astype(np.float32)
+    points = np.ascontiguousarray(wide[100::2, 1:8:3])
+    expected = fastsoft.kmeans(
+        backend.array(points), 4, init=backend.array(points[:4]), weights=backend.array(weights[100::2, 1].copy())
+    )
+    found = fastsoft.kmeans(
+        backend.array(wide)[100::2, 1:8:3], 4, init=backend.array(wide)[100:108:2, 1:8:3],
+        weights=backend.array(weights)[100::2, 1],
+    )  # fmt: skip
+    np.testing.assert_array_equal(backend.numpy(found.labels), backend.numpy(expected.labels))
+    np.testing.assert_array_equal(backend.numpy(found.centers), backend.numpy(expected.centers))
+
+
+def test_backends_report_and_can_be_cancelled(rng, backend):
+    points = backend.array(rng.random((2000, 3)))
+    seen = []
+    fastsoft.kmeans(points, 12, n_init=2, progress=seen.append)
+    assert len(seen) > 5
+    assert seen == sorted(seen)
+    assert seen[-1] == 1
+
+    def stop(fraction):
+        raise fastsoft.Cancelled
+
+    with pytest.raises(fastsoft.Cancelled):
+        fastsoft.kmeans(points, 12, progress=stop)
+
+
+def test_backends_refuse_bad_input_with_the_same_words(rng, backend):
+    points = rng.random((20, 3))
+    array = backend.array(points)
+    with pytest.raises(ValueError, match=r"points must have shape \(N, d\), got \(20,\)"):
+        fastsoft.kmeans(array[:, 0], 2)
+    with pytest.raises(ValueError, match=r"both at least 1, got \(0, 3\)"):
+        fastsoft.kmeans(array[:0], 2)
+    with pytest.raises(ValueError, match="points must be finite, got 10 values"):
+        fastsoft.kmeans(backend.array(np.full((5, 2), np.nan)), 2)
+    with pytest.raises(TypeError, match="points must have dtype float32 or float64, got int64"):
+        fastsoft.kmeans(backend.array(np.ones((5, 2), dtype=np.int64)), 2)
+    with pytest.raises(ValueError, match=r"n_clusters must be in 1\.\.20, got 21"):
+        fastsoft.kmeans(array, 21)
+    with pytest.raises(ValueError, match=r"weights must have shape \(20\), got \(19,\)"):
+        fastsoft.kmeans(array, 2, weights=backend.array(np.ones(19)))
+    with pytest.raises(ValueError, match="a least weight of 0 and a sum of 0"):
+        fastsoft.kmeans(array, 2, weights=backend.array(np.zeros(20)))
+    with pytest.raises(ValueError, match="a least weight of -1 and a sum of -20"):
+        fastsoft.kmeans(array, 2, weights=backend.array(-np.ones(20)))
+    with pytest.raises(ValueError, match=r"init must have shape \(2, 3\), got \(3, 3\)"):
+        fastsoft.kmeans(array, 2, init=array[:3])
+    with pytest.raises(ValueError, match="init must be finite"):
+        fastsoft.kmeans(array, 2, init=backend.array(np.full((2, 3), np.inf)))
+
+
+def test_arrays_on_several_devices_are_refused(rng, device_backend):
+    points = rng.random((20, 3))
+    with pytest.raises(TypeError, match="must be on one device, got points on cuda:0, weights on cpu"):
+        fastsoft.kmeans(device_backend.array(points), 2, weights=np.ones(20))
+    with pytest.raises(TypeError, match="must be on one device, got points on cuda:0, init on cpu"):
+        fastsoft.kmeans(device_backend.array(points), 2, init=points[:2])
 
 
 def test_bad_input_is_refused(rng):

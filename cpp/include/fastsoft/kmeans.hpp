@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "fastsoft/core/cuda_context.hpp"
 #include "fastsoft/core/monitor.hpp"
 
 // k-means: centres c and labels l that make sum_i w_i |x_i - c_{l_i}|^2 small.
@@ -82,4 +83,18 @@ template <class T>
 SplitKmeansInfo split_kmeans(const KmeansPoints<T>& points, std::ptrdiff_t n_clusters,
                              const SplitKmeansOptions& options, std::int32_t* labels, T* centers, Monitor& monitor);
 
+namespace cuda {
+
+// On the device of the context, in the order of its stream; points, weights, labels and centres are in its memory.
+// Every iteration waits once, for what is summed up per cluster: k (d + 2) + 2 numbers; centres are updated on the host
+// and go back. k-means++ runs without a wait, with the random numbers of the CPU. Sums over points are added in another
+// order than on the CPU, so that a point which lies between two centres to within rounding may fall to the other one.
+//
+// Workspace: up to 64 MB of sums; for seeding 8 bytes per point, of at most kKmeansSeedPoints; with several starts 4
+// bytes per point.
+template <class T>
+KmeansInfo kmeans(const Context& context, const KmeansPoints<T>& points, std::ptrdiff_t n_clusters,
+                  const KmeansOptions& options, std::int32_t* labels, T* centers, Monitor& monitor);
+
+}  // namespace cuda
 }  // namespace fastsoft

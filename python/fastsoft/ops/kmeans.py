@@ -5,15 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from fastsoft._checks import as_float_array, check_choice, check_finite, check_int, check_shape
+from fastsoft._dispatch import DeviceArray, Place, find_place
 from fastsoft._native import cpu
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 __all__ = ["KMeansResult", "kmeans", "split_kmeans"]
 
@@ -27,9 +25,9 @@ class KMeansResult:
 
     Attributes
     ----------
-    labels : ndarray, shape (N,), int32
+    labels : array, shape (N,), int32
         Number of the centre nearest to each point.
-    centers : ndarray, shape (K, d), dtype of the points
+    centers : array, shape (K, d), dtype of the points
         Cluster centres.
     inertia : float
         Sum over the points of weight times squared distance to their centre.
@@ -39,7 +37,7 @@ class KMeansResult:
         Whether the labels had stopped changing.
     """
 
-    labels: NDArray[np.int32]
+    labels: Any
     centers: Any
     inertia: float
     n_iterations: int
@@ -61,12 +59,12 @@ def kmeans(
 
     Parameters
     ----------
-    points : ndarray, shape (N, d), float32 or float64
-        Points to cluster.
+    points : array, shape (N, d), float32 or float64
+        Points to cluster. Of NumPy, torch or CuPy, on the CPU or a CUDA device.
     n_clusters : int
         Number of clusters, 1 to N.
-    weights : ndarray, shape (N,), optional
-        Weights of the points, not negative, with a positive sum; 1 by default.
+    weights : array, shape (N,), optional
+        On the device of `points`. Weights of the points, not negative, with a positive sum; 1 by default.
     seed : int, default 0
         Start of the random numbers, at least 0. The same seed gives the same bits on one machine, for any number of
         threads.
@@ -74,7 +72,7 @@ def kmeans(
         Number of random starts; the result with the least inertia is returned.
     max_iterations : int, default 100
         Most updates of the centres per start.
-    init : "k-means++" or ndarray, shape (n_clusters, d), optional
+    init : "k-means++" or array, shape (n_clusters, d), optional
         The default, greedy k-means++ [2]_, or the centres to start from (once: `n_init` must be 1).
     progress : callable, optional
         Called with the fraction done; an exception it raises ends the operation.
@@ -82,18 +80,26 @@ def kmeans(
     Returns
     -------
     KMeansResult
-        Every point carries the number of the centre nearest to it.
+        Every point carries the number of the centre nearest to it. Labels and centres are arrays of the library of
+        `points` on its device.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument has another type, shape or range or is not finite.
+        If an argument has another type, shape or range or is not finite, or arrays are not on one device.
 
     Notes
     -----
     Time per iteration is that of N * n_clusters distances, taken in the dtype of the points; sums over points are taken
     in float64. A cluster that runs empty takes the point farthest from its centre; only with fewer distinct points than
     clusters do clusters stay empty. Of more than 262144 points, k-means++ draws from that many, spread evenly.
+
+    On a CUDA device the work is enqueued on the current stream of the library of `points`. The call waits to check the
+    points, after seeding, and in every iteration for the sums per cluster, from which the host computes the centres. The
+    same seed gives the same bits from run to run. Starts are drawn with the CPU's random numbers; sums are added in
+    another order, so that a point half-way between two centres to within rounding may end in the other cluster. Memory beyond
+    input and output is up to 64 MB of sums, 8 bytes per point (of at most 262144) for seeding, 4 bytes per point with
+    several starts, and copies of points or weights that are not contiguous (weights: in float64).
 
     References
     ----------
@@ -111,25 +117,26 @@ def kmeans(
     >>> result.labels.tolist(), result.centers.round(3).tolist(), round(result.inertia, 3)
     ([0, 0, 1, 1, 1], [[0.05], [5.1]], 0.025)
     """
-    points, weights = _check_points(points, weights)
-    n_clusters = check_int(n_clusters, "n_clusters", low=1, high=len(points))
+    given = init is not None and not isinstance(init, str)
+    place = find_place(points=points, weights=weights, init=init if given else None)
+    points, weights = _check_points(points, weights, place)
+    n_clusters = check_int(n_clusters, "n_clusters", low=1, high=points.shape[0])
     seed = check_int(seed, "seed", low=0, high=_MAX_SEED)
     n_init = check_int(n_init, "n_init", low=1, high=_MAX_INT)
     max_iterations = check_int(max_iterations, "max_iterations", low=1, high=_MAX_INT - 1)
-    centers = np.empty((n_clusters, points.shape[1]), dtype=points.dtype)
-    given = init is not None and not isinstance(init, str)
+    centers = place.empty((n_clusters, points.shape[1]), points.dtype)
     if given:
-        given_centers = as_float_array(init, "init")
-        check_shape(given_centers, centers.shape, "init")
+        check_shape(as_float_array(init, "init", place), centers.shape, "init")
+        given_centers = place.contiguous(init, points.dtype, "init")
         check_finite(given_centers, "init")
         if n_init != 1:
             raise ValueError(f"n_init must be 1 where init gives the centres, got {n_init}")
-        centers[...] = given_centers
+        place.assign(centers, given_centers)
     elif init is not None:
         check_choice(init, "init", ("k-means++",))
-    labels = np.empty(len(points), dtype=np.int32)
-    info = cpu.kmeans(points, weights, seed, n_init, max_iterations, given, labels, centers, progress)
-    return KMeansResult(labels, centers, *info)
+    labels = place.empty(points.shape[:1], np.int32)
+    info = place.native.kmeans(points, weights, seed, n_init, max_iterations, given, labels, centers, progress)
+    return KMeansResult(place.result(labels), place.result(centers), *info)
 
 
 def split_kmeans(
@@ -206,7 +213,7 @@ def split_kmeans(
     >>> sorted(result.centers.ravel().tolist()), len(set(result.labels[:20].tolist()))
     ([0.5, 4.0, 9.0], 1)
     """
-    points, weights = _check_points(points, weights)
+    points, weights = _check_points(points, weights, None)
     n_clusters = check_int(n_clusters, "n_clusters", low=1, high=len(points))
     n_start = check_int(n_start, "n_start", low=1)
     n_init = check_int(n_init, "n_init", low=0, high=_MAX_INT)
@@ -224,19 +231,36 @@ def split_kmeans(
     return KMeansResult(labels, centers[:found], inertia, n_iterations, converged)
 
 
-def _check_points(points: Any, weights: Any) -> tuple[Any, Any]:
-    points = np.ascontiguousarray(as_float_array(points, "points"))
-    check_shape(points, ("N", "d"), "points")
-    if points.size == 0:
-        raise ValueError(f"points must have shape (N, d) with both at least 1, got {points.shape}")
+def _check_points(points: Any, weights: Any, place: Place | None) -> tuple[Any, Any]:
+    """Return points and weights, contiguous and the latter in float64; without a place both must be on the CPU."""
+    array = as_float_array(points, "points", place)
+    check_shape(array, ("N", "d"), "points")
+    if array.size == 0:
+        raise ValueError(f"points must have shape (N, d) with both at least 1, got {array.shape}")
+    points = _contiguous(points, array, array.dtype, "points", place)
     check_finite(points, "points")
     if weights is not None:
-        weights = np.ascontiguousarray(as_float_array(weights, "weights"), dtype=np.float64)
-        check_shape(weights, (len(points),), "weights")
+        array = as_float_array(weights, "weights", place)
+        check_shape(array, points.shape[:1], "weights")
+        weights = _contiguous(weights, array, np.dtype(np.float64), "weights", place)
         check_finite(weights, "weights")
-        if weights.min() < 0 or not weights.sum() > 0:
+        low, total = _least_and_sum(weights)
+        if low < 0 or not total > 0:
             raise ValueError(
-                "weights must be at least 0 with a positive sum, got "
-                f"a least weight of {weights.min():g} and a sum of {weights.sum():g}"
+                f"weights must be at least 0 with a positive sum, got a least weight of {low:g} and a sum of {total:g}"
             )
     return points, weights
+
+
+def _contiguous(value: Any, array: Any, dtype: np.dtype[Any], name: str, place: Place | None) -> Any:
+    if place is None or not isinstance(array, DeviceArray):
+        return np.ascontiguousarray(array, dtype=dtype)
+    return place.contiguous(value, dtype, name)
+
+
+def _least_and_sum(weights: Any) -> tuple[float, float]:
+    if not isinstance(weights, DeviceArray):
+        return float(weights.min()), float(weights.sum())
+    low, high, _ = weights.value_range()
+    # Whether weights that are not negative have a positive sum shows in the largest one.
+    return low, high if low >= 0 else float(weights.owner.sum())
