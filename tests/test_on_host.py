@@ -96,6 +96,8 @@ def _products(b, image):
     image_there = b.array(image)
     operator = fastsoft.matting_laplacian(image_there, storage="stencil") + fastsoft.matting_laplacian(image_there)
     return [b.numpy(operator @ b.array(image.reshape(-1, 3))), b.numpy(operator.diagonal())]
+
+
 def sparsify(backend, image):
     """Gram matrix, sums, peaks and combination, of a sample and with pruning."""
     vectors = np.linalg.qr(np.column_stack([image.reshape(-1, 3), image.reshape(-1, 3) ** 2]))[0]
