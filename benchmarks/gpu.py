@@ -29,6 +29,7 @@ import fastsoft
 from benchmarks.images import synthetic_photo
 from benchmarks.timing import Band
 from fastsoft._dispatch import find_place
+from fastsoft.operators import operator_terms
 
 SIZES = ((480, 640), (1080, 1920), (2160, 3840))
 DTYPES = ("float32", "float64")
@@ -69,6 +70,10 @@ def operations(image: Any) -> dict[str, tuple[int, Callable[[], Any], Callable[[
     planes = place.empty((height, width, 3), array.dtype)
     weights = place.empty((13, height, width), array.dtype)
     native = place.native
+    laplacian = fastsoft.matting_laplacian(image, storage="stencil")
+    terms = operator_terms(laplacian, array.dtype, place=place)
+    vectors, products = (place.empty((8, height * width), array.dtype) for _ in range(2))
+    place.assign(vectors, 1)
     return {
         "image_gradient": (
             4,
@@ -84,6 +89,11 @@ def operations(image: Any) -> dict[str, tuple[int, Callable[[], Any], Callable[[
             16,
             lambda: native.matting_laplacian_stencil(array, False, 1e-7, weights),
             lambda: fastsoft.matting_laplacian(image, storage="stencil"),
+        ),
+        "StencilMatrix times 8 vectors": (
+            29,
+            lambda: native.operator_apply(terms, vectors, products),
+            lambda: laplacian @ place.from_planar(vectors),
         ),
     }
 
@@ -129,10 +139,17 @@ def public_calls(image: Any) -> dict[str, Callable[[], Any]]:
     columns = torch.arange(width, device=image.device)[None, :] * 4 // width
     labels = torch.arange(height, device=image.device)[:, None] * 5 // height * 4 + columns
     sparsify = partial(fastsoft.sparsify_segments, vectors, values, labels, n_iterations=12)
+    laplacian = fastsoft.matting_laplacian(image, epsilon=1e-2, storage="stencil")
+    identity = torch.zeros((13, height, width), dtype=image.dtype, device=image.device)
+    identity[0] = 1
+    system = laplacian + fastsoft.StencilMatrix(identity)
+    gradient = fastsoft.image_gradient(image)
     return {
         "sparsify_segments, 100 vectors, 20 segments, 12 iterations, sampled": sparsify,
         "sparsify_segments, 100 vectors, 20 segments, 12 iterations, all pixels": partial(sparsify, exact=True),
         "sparsify_sums, 100 vectors, 40 segments, every pixel counts": dense_sums(vectors),
+        "pcg, 3 right-hand sides": lambda: fastsoft.pcg(system, image.reshape(-1, 3), tolerance=1e-4),
+        "relax_segments, 2 layers": lambda: fastsoft.relax_segments(layers, laplacian, gradient, n_iterations=5),
         "slic, 2500 superpixels": lambda: fastsoft.slic(image, 2500),
         "estimate_foreground, multi-level": lambda: fastsoft.estimate_foreground(image, alpha),
         "project_colors, 2 layers": lambda: fastsoft.project_colors(layers, colors, image),

@@ -52,6 +52,11 @@ def unmixed(backend, image):
 
 # Every operation of the backend, on arrays of the device; returns NumPy arrays.
 CALLS = {
+    "blur_fusion": lambda b, image: _colors(b, fastsoft.estimate_foreground, image, method="blur_fusion"),
+    "distance_transform": lambda b, image: [b.numpy(fastsoft.distance_transform(b.array(image[:, :, 0] < 0.01)))],
+    "gradient_error": lambda b, image: [
+        fastsoft.gradient_error(*(b.array(image[:, :, channel].copy()) for channel in (0, 1)))
+    ],
     "guided_filter": lambda b, image: [b.numpy(fastsoft.guided_filter(b.array(image), b.array(image), radius=3))],
     "image_gradient": lambda b, image: [b.numpy(fastsoft.image_gradient(b.array(image)))],
     "kmeans": lambda b, image: cluster(b, image.reshape(-1, 3)),
@@ -60,6 +65,8 @@ CALLS = {
     "pcg": lambda b, image: [b.numpy(_solve(b, image))],
     "relax_segments": lambda b, image: [b.numpy(_relax(b, image))],
     "sparsify": lambda b, image: sparsify(b, image),
+    "multilevel_foreground": lambda b, image: _colors(b, fastsoft.estimate_foreground, image),
+    "refine_foreground": lambda b, image: _colors(b, fastsoft.refine_foreground, image),
     "slic": lambda b, image: [
         b.numpy(fastsoft.slic(b.array(image), 30, enforce_connectivity=connected)) for connected in (True, False)
     ],
@@ -72,9 +79,6 @@ CALLS = {
     "graph_laplacian": lambda b, image: [b.csr(laplacian(b, image).terms[1]).data],
     "project_colors": lambda b, image: [b.numpy(fastsoft.project_colors(*layers(b, image), b.array(image)))],
     "unmix": lambda b, image: [b.numpy(part) for part in unmixed(b, image)],
-    "slic": lambda b, image: [
-        b.numpy(fastsoft.slic(b.array(image), 30, enforce_connectivity=connected)) for connected in (True, False)
-    ],
 }
 
 
@@ -108,6 +112,11 @@ def sparsify(backend, image):
     return [backend.numpy(result.segments), result.coefficients]
 
 
+def _colors(backend, function, image, **options):
+    """Of functions of a picture and its alpha."""
+    return [backend.numpy(function(backend.array(image), backend.array(image[:, :, 0].copy()), **options))]
+
+
 @pytest.mark.parametrize("name", CALLS)
 def test_results_do_not_depend_on_the_order_of_blocks_and_threads(host_backend, image, name):
     forward = CALLS[name](host_backend, image)
@@ -117,10 +126,9 @@ def test_results_do_not_depend_on_the_order_of_blocks_and_threads(host_backend, 
         np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize("name", ["guided_filter", "matting_laplacian", "slic", "sparsify"])
-@pytest.mark.parametrize("name", ["guided_filter", "matting_laplacian", "pcg", "relax_segments"])
-@pytest.mark.parametrize("name", ["guided_filter", "matting_laplacian", "sparsify"])
-@pytest.mark.parametrize("name", ["guided_filter", "matting_laplacian", "slic"])
+@pytest.mark.parametrize(
+    "name", ["guided_filter", "kmeans", "matting_laplacian", "pcg", "relax_segments", "slic", "sparsify"]
+)
 def test_lack_of_memory_is_an_error_that_leaves_nothing_behind(host_backend, image, name):
     # The fixture makes sure of the latter.
     with on_host.capacity(20000), pytest.raises(MemoryError, match=r"CUDA device 0 has .* MB more are needed"):

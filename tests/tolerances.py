@@ -11,6 +11,16 @@ import numpy as np
 
 # operation -> (multiple, why)
 PARITY = {
+    "blur_fusion": (
+        100.0,
+        "means over windows of up to 200 x 200 numbers that are not negative, summed in another order, times 3 in the "
+        "last step",
+    ),
+    "estimate_foreground": (
+        100.0,
+        "multi-level: each of up to a hundred visits of a pixel averages its neighbours and adds a correction of up to "
+        "1, with a few roundings each",
+    ),
     "image_gradient": (30.0, "13 products of numbers up to 1, twice, then a norm: a few dozen roundings"),
     "graph_laplacian": (
         40.0,
@@ -46,6 +56,10 @@ PARITY = {
         "each of a few iterations",
     ),
     "combine_eigenvectors": (20.0, "a sum of up to 120 products of sizes that fall from 1"),
+    "refine_foreground": (
+        50.0,
+        "roundings of averages spread like a diffusion: they add as the root of the number of updates, 36",
+    ),
     "superpixel_graph": (
         32.0,
         "means of numbers up to 1 and weights up to 1 are computed in double, in another order, and rounded once; in "
