@@ -25,7 +25,9 @@ void bind_lanczos(py::module_& module) {
                 params.lambda_max = lambda_max;
                 params.max_restarts = max_restarts;
                 params.seed = seed;
-                params.method = method == "lanczos" ? EigenMethod::kDirect : EigenMethod::kShiftInvert;
+                params.method = method == "lanczos"    ? EigenMethod::kDirect
+                                : method == "filtered" ? EigenMethod::kFiltered
+                                                       : EigenMethod::kShiftInvert;
                 params.n_grid_rows = n_grid_rows;
                 params.n_grid_cols = n_grid_cols;
                 const auto rows = view<T, 2>(basis, "basis");

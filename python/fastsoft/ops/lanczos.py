@@ -169,7 +169,7 @@ def smallest_eigenvectors(
     n = operator.shape[0]
     k = check_int(n_eigenvectors, "n_eigenvectors", low=1, high=n)
     tolerance = check_number(tolerance, "tolerance", low=0.0, exclusive=True)
-    method = check_choice(method, "method", ("auto", "shift-invert", "lanczos"))
+    method = check_choice(method, "method", ("auto", "shift-invert", "lanczos", "filtered"))
     max_restarts = check_int(max_restarts, "max_restarts", low=0, high=10**6)
     seed = check_int(seed, "seed", low=0, high=2**64 - 1)
     rows, cols = _check_grid(grid_shape if grid_shape is not None else operator.grid_shape, n)
@@ -186,13 +186,13 @@ def smallest_eigenvectors(
     terms = operator_terms(operator, operator.dtype)
     basis = np.empty((wanted_basis + block, n), dtype=operator.dtype)
     lambda_max = cpu.estimate_lambda_max(terms, basis, seed)
-    direct = method == "lanczos"
-    if direct:
+    direct = method != "shift-invert" and method != "auto"
+    if method == "lanczos":
         # The estimate is from below; Lanczos turns the spectrum around and needs the wanted end to become the largest.
         scale, first_shift = 1.1 * lambda_max, 0.0
     else:
         scale = lambda_max
-        first_shift = -SHIFT_SHARE * lambda_max * math.sqrt(SHIFT_PIXELS / n) if shift is None else shift
+        first_shift = 0.0 if direct else -SHIFT_SHARE * lambda_max * math.sqrt(SHIFT_PIXELS / n) if shift is None else shift
     max_negative = MAX_NEGATIVE[operator.dtype.name] if shift is None else -1  # -1: never lower the shift
     values = np.empty(k)
     residuals = np.empty(k)
@@ -205,7 +205,7 @@ def smallest_eigenvectors(
             progress(fraction)
 
     found = cpu.smallest_eigenvectors(
-        terms, basis, values, residuals, "lanczos" if direct else "shift-invert", block, tolerance, first_shift,
+        terms, basis, values, residuals, method if direct else "shift-invert", block, tolerance, first_shift,
         max_negative, scale, max_restarts, seed, rows, cols, report,
     )  # fmt: skip
     converged, iterations, residual, used_shift, n_below, factor_bytes, flops, factor_seconds, product_seconds = found
