@@ -13,8 +13,10 @@ from typing import Any
 import numpy as np
 
 from fastsoft import CudaError, _native
+from tests import on_host
 
-DEVICE_BACKENDS = ("cupy", "torch-cuda")
+# "torch-on-host" runs the kernels on the host (tests/on_host.py), the others on a device.
+DEVICE_BACKENDS = ("torch-on-host", "cupy", "torch-cuda")
 BACKENDS = ("numpy", "torch-cpu", *DEVICE_BACKENDS)
 
 
@@ -22,6 +24,8 @@ def missing(name: str) -> str | None:
     """Return why a backend cannot be tested here, or None if it can."""
     if name in ("numpy", "torch-cpu"):
         return None
+    if name == "torch-on-host":
+        return None if on_host.path() else "the kernels were not built for the host (FASTSOFT_BUILD_TESTS=ON)"
     try:
         _native.cuda()
     except CudaError as error:
@@ -43,6 +47,10 @@ class Backend:
         return self.name in DEVICE_BACKENDS
 
     @property
+    def torch_device(self) -> str:
+        return "cuda" if self.name == "torch-cuda" else "cpu"
+
+    @property
     def library(self) -> Any:
         name = self.name.partition("-")[0]
         return importlib.import_module(name)
@@ -58,9 +66,19 @@ class Backend:
         if self.name == "cupy":
             moved = self.library.asarray(packed)
         else:
-            moved = self.library.from_numpy(packed).to("cuda" if self.on_device else "cpu")
+            moved = self.library.from_numpy(packed).to(self.torch_device)
         back = tuple(int(axis) for axis in np.argsort(order))
         return moved.transpose(back) if self.name == "cupy" else moved.permute(back)
+
+    def sparse(self, matrix: Any) -> Any:
+        """Return a SciPy CSR matrix as this library's, with its index types and its order of entries."""
+        if self.name == "numpy":
+            return matrix
+        data, indices, indptr = (self.array(part) for part in (matrix.data, matrix.indices, matrix.indptr))
+        if self.name == "cupy":
+            sparse = importlib.import_module("cupyx.scipy.sparse")
+            return sparse.csr_matrix((data, indices, indptr), shape=matrix.shape)
+        return self.library.sparse_csr_tensor(indptr, indices, data, size=matrix.shape, check_invariants=False)
 
     def numpy(self, array: Any) -> Any:
         """Return a result as NumPy's, after making sure that it is of this library and where it should be."""
@@ -71,19 +89,22 @@ class Backend:
             assert isinstance(array, self.library.ndarray)
             return self.library.asnumpy(array)
         assert isinstance(array, self.library.Tensor)
-        assert array.device.type == ("cuda" if self.on_device else "cpu")
+        assert array.device.type == self.torch_device
         return array.cpu().numpy()
 
     def synchronize(self) -> None:
         """Wait for all work on the device."""
         if self.name == "cupy":
             self.library.cuda.Device().synchronize()
-        else:
+        elif self.name == "torch-cuda":
             self.library.cuda.synchronize()
 
     @contextlib.contextmanager
     def stream(self) -> Iterator[None]:
         """Make another stream than the default one the library's current one; wait for it at the end."""
+        if self.name == "torch-on-host":
+            yield
+            return
         if self.name == "cupy":
             stream = self.library.cuda.Stream(non_blocking=True)
             with stream:

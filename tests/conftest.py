@@ -2,12 +2,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import settings
 
+from tests import on_host
 from tests.backends import BACKENDS, DEVICE_BACKENDS, Backend, missing
 
 # Machines that are busy must not fail tests, nor must other examples fail one commit and pass the next.
@@ -23,24 +25,45 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.fixture(params=BACKENDS)
-def backend(request: pytest.FixtureRequest) -> Backend:
-    """Each library whose arrays operations take. Those on devices are skipped without one, or fail if required."""
-    return _backend(request)
+def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
+    """Each library whose arrays operations take. Those on devices are skipped without one, or fail if required.
+
+    ``torch-on-host`` runs what the others run on a device, on the host.
+    """
+    yield from _backend(request, request.param)
 
 
 @pytest.fixture(params=DEVICE_BACKENDS)
-def device_backend(request: pytest.FixtureRequest) -> Backend:
+def device_backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
     """Each library on a device, for what the CPU does not have, such as streams."""
-    return _backend(request)
+    yield from _backend(request, request.param)
 
 
-def _backend(request: pytest.FixtureRequest) -> Backend:
-    reason = missing(request.param)
+@pytest.fixture
+def host_backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
+    """``torch-on-host`` alone, for what can be asked of it only."""
+    yield from _backend(request, "torch-on-host")
+
+
+def _backend(request: pytest.FixtureRequest, name: str) -> Iterator[Backend]:
+    reason = missing(name)
     if reason is not None:
-        if request.config.getoption("--require-cuda"):
-            pytest.fail(f"--require-cuda was given, but {reason}")
+        if name == "torch-on-host":
+            required = "FASTSOFT_REQUIRE_ON_HOST" if os.environ.get("FASTSOFT_REQUIRE_ON_HOST") else None
+        else:
+            required = "--require-cuda" if request.config.getoption("--require-cuda") else None
+        if required:
+            pytest.fail(f"{required} was given, but {reason}")
         pytest.skip(reason)
-    return Backend(request.param)
+    if name != "torch-on-host":
+        yield Backend(name)
+        return
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        on_host.install(monkeypatch)
+        faults, allocated = on_host.count("faults"), on_host.count("allocated")
+        yield Backend(name)
+        assert on_host.count("faults") == faults, "a kernel wrote beside its memory"
+        assert on_host.count("allocated") == allocated, "device memory was left behind"
 
 
 @pytest.fixture

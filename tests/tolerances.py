@@ -21,6 +21,11 @@ PARITY = {
         12.0 * 9,
         "entries up to 9 are computed in double and rounded once; the diagonal sums 24 rounded numbers",
     ),
+    "symmetric_operator": (
+        30.0,
+        "relative to the largest sum of magnitudes of a row: as many roundings as it has entries at most, which add "
+        "up like a random walk",
+    ),
 }
 
 

@@ -39,7 +39,7 @@ CUDA_OPERATION_FILES = (
     "cpp/tests/test_{}_block.cpp",
 )
 # Sources of cuda/src/ that are no operations.
-CUDA_INFRASTRUCTURE = {"context", "value_range"}
+CUDA_INFRASTRUCTURE = {"context", "symmetric_operator", "value_range"}
 
 # Modules of ops/ that hold what several operations share.
 SHARED_OPS_MODULES = {"__init__", "solver_info"}

@@ -85,49 +85,6 @@ auto dispatch_float(const py::array& array, const char* name, Body&& body) {
                      std::string(py::str(array.dtype())));
 }
 
-template <class T>
-CsrView<T> csr_view(const py::array& indptr, const py::array& indices, const py::array& data) {
-    FASTSOFT_EXPECTS(indptr.ndim() == 1 && indptr.size() >= 1, "indptr must have one dimension and an entry");
-    CsrView<T> csr;
-    csr.n_rows = indptr.size() - 1;
-    csr.indptr = contiguous<const std::int64_t>(indptr, indptr.size(), "indptr");
-    csr.indices = contiguous<const std::int32_t>(indices, indices.size(), "indices");
-    csr.data = contiguous<const T>(data, indices.size(), "data");
-    FASTSOFT_EXPECTS(csr.indptr[0] == 0 && csr.n_entries() == indices.size(),
-                     "indptr must run from 0 to the number of indices ", indices.size());
-    return csr;
-}
-
-// Terms of a symmetric operator as python/fastsoft/operators.py lists them: each either a (13, H, W) stencil array or
-// a tuple (indptr, indices, data). Holds views: keep `terms` alive.
-template <class T>
-SymmetricOperator<T> symmetric_operator(const py::list& terms) {
-    SymmetricOperator<T> result;
-    bool first = true;
-    for (const py::handle term : terms) {
-        std::ptrdiff_t n = 0;
-        if (py::isinstance<py::tuple>(term)) {
-            const auto triple = py::reinterpret_borrow<py::tuple>(term);
-            result.csrs.push_back(
-                csr_view<T>(triple[0].cast<py::array>(), triple[1].cast<py::array>(), triple[2].cast<py::array>()));
-            n = result.csrs.back().n_rows;
-        } else {
-            const auto array = py::reinterpret_borrow<py::array>(term);
-            const auto stencil = view<const T, 3>(array, "stencil");
-            FASTSOFT_EXPECTS(stencil.extent(0) == kStencilSize && stencil.is_contiguous(),
-                             "stencil must be a C-contiguous array of shape (13, H, W)");
-            result.stencils.push_back({stencil.data(), stencil.extent(1), stencil.extent(2)});
-            n = result.stencils.back().size();
-        }
-        FASTSOFT_EXPECTS(first || n == result.n, "the terms of an operator must have one size, got ", result.n, " and ",
-                         n);
-        result.n = n;
-        first = false;
-    }
-    FASTSOFT_EXPECTS(!first, "an operator needs at least one term");
-    return result;
-}
-
 // Progress and cancellation for operations that run without the GIL: takes it, lets Python handle pending signals
 // (Ctrl-C), and calls the user's callback with the fraction done. Whatever Python raises ends the operation.
 class PyMonitor final : public Monitor {
@@ -170,5 +127,51 @@ auto execute(const Array&, Body&& body) {
     return body();
 }
 #endif
+
+// A matrix whose row pointers the host cannot read, in the memory of a device, has been checked by Python.
+template <class T>
+CsrView<T> csr_view(const Array& indptr, const Array& indices, const Array& data) {
+    FASTSOFT_EXPECTS(indptr.ndim() == 1 && indptr.size() >= 1, "indptr must have one dimension and an entry");
+    CsrView<T> csr;
+    csr.n_rows = indptr.size() - 1;
+    csr.indptr = contiguous<const std::int64_t>(indptr, indptr.size(), "indptr");
+    csr.indices = contiguous<const std::int32_t>(indices, indices.size(), "indices");
+    csr.data = contiguous<const T>(data, indices.size(), "data");
+    if constexpr (std::is_same_v<Array, py::array>) {
+        FASTSOFT_EXPECTS(csr.indptr[0] == 0 && csr.n_entries() == indices.size(),
+                         "indptr must run from 0 to the number of indices ", indices.size());
+    }
+    return csr;
+}
+
+// Terms of a symmetric operator as python/fastsoft/operators.py lists them: each either a (13, H, W) stencil array or
+// a tuple (indptr, indices, data). Holds views: keep `terms` alive.
+template <class T>
+SymmetricOperator<T> symmetric_operator(const py::list& terms) {
+    SymmetricOperator<T> result;
+    bool first = true;
+    for (const py::handle term : terms) {
+        std::ptrdiff_t n = 0;
+        if (py::isinstance<py::tuple>(term)) {
+            const auto triple = py::reinterpret_borrow<py::tuple>(term);
+            result.csrs.push_back(
+                csr_view<T>(triple[0].cast<Array>(), triple[1].cast<Array>(), triple[2].cast<Array>()));
+            n = result.csrs.back().n_rows;
+        } else {
+            const auto array = term.cast<Array>();
+            const auto stencil = view<const T, 3>(array, "stencil");
+            FASTSOFT_EXPECTS(stencil.extent(0) == kStencilSize && stencil.is_contiguous(),
+                             "stencil must be a C-contiguous array of shape (13, H, W)");
+            result.stencils.push_back({stencil.data(), stencil.extent(1), stencil.extent(2)});
+            n = result.stencils.back().size();
+        }
+        FASTSOFT_EXPECTS(first || n == result.n, "the terms of an operator must have one size, got ", result.n, " and ",
+                         n);
+        result.n = n;
+        first = false;
+    }
+    FASTSOFT_EXPECTS(!first, "an operator needs at least one term");
+    return result;
+}
 
 }  // namespace fastsoft::bindings

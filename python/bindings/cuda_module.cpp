@@ -75,4 +75,5 @@ PYBIND11_MODULE(_cuda, module) {
     bind_guided_filter(module);
     bind_image_gradient(module);
     bind_matting_laplacian(module);
+    bind_symmetric_operator(module);
 }

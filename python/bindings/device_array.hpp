@@ -28,6 +28,8 @@ struct DeviceArray {
     int device = 0;
     std::uintptr_t stream = 0;
 
+    std::ptrdiff_t ndim() const { return static_cast<std::ptrdiff_t>(shape.size()); }
+
     std::ptrdiff_t size() const {
         std::ptrdiff_t count = 1;
         for (const auto extent : shape) {

@@ -6,7 +6,7 @@ Native operations of fastsoft on CUDA devices. Private: call them through the pa
 from __future__ import annotations
 import fastsoft._dispatch
 import typing
-__all__: list[str] = ['architectures', 'guided_filter', 'image_gradient', 'installation', 'matting_laplacian_csr', 'matting_laplacian_stencil', 'matting_n_entries', 'problem', 'value_range']
+__all__: list[str] = ['architectures', 'guided_filter', 'image_gradient', 'installation', 'matting_laplacian_csr', 'matting_laplacian_stencil', 'matting_n_entries', 'operator_apply', 'operator_diagonal', 'problem', 'value_range']
 def guided_filter(guide: fastsoft._dispatch.DeviceArray, source: fastsoft._dispatch.DeviceArray, out: fastsoft._dispatch.DeviceArray, radius: typing.SupportsInt | typing.SupportsIndex, epsilon: typing.SupportsFloat | typing.SupportsIndex, clip: typing.SupportsFloat | typing.SupportsIndex, progress: typing.Any) -> bool:
     ...
 def image_gradient(image: fastsoft._dispatch.DeviceArray, out: fastsoft._dispatch.DeviceArray) -> None:
@@ -18,6 +18,10 @@ def matting_laplacian_csr(image: fastsoft._dispatch.DeviceArray, affinity: bool,
 def matting_laplacian_stencil(image: fastsoft._dispatch.DeviceArray, affinity: bool, epsilon: typing.SupportsFloat | typing.SupportsIndex, weights: fastsoft._dispatch.DeviceArray) -> None:
     ...
 def matting_n_entries(n_rows: typing.SupportsInt | typing.SupportsIndex, n_cols: typing.SupportsInt | typing.SupportsIndex, radius: typing.SupportsInt | typing.SupportsIndex) -> int:
+    ...
+def operator_apply(terms: list[typing.Any], x: fastsoft._dispatch.DeviceArray, y: fastsoft._dispatch.DeviceArray) -> None:
+    ...
+def operator_diagonal(terms: list[typing.Any], out: fastsoft._dispatch.DeviceArray) -> None:
     ...
 def problem() -> str:
     ...

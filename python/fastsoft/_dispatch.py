@@ -15,6 +15,7 @@ they are. Only what the last row reads may import CuPy.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 import sys
@@ -30,7 +31,7 @@ from fastsoft import _native
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
 
-__all__ = ["DeviceArray", "Place", "find_place", "host_array", "host_csr", "with_channels"]
+__all__ = ["DeviceArray", "Place", "csr_place", "find_place", "host_array", "host_csr", "with_channels"]
 
 # Device types of the DLPack standard.
 _DLPACK_CPU = 1
@@ -87,6 +88,14 @@ def with_channels(array: Any) -> Any:
 class Place(ABC):
     """Where a call runs, and the library whose arrays it takes and returns."""
 
+    kind: str  # numpy, torch or cupy
+    location: str  # cpu or cuda:N
+
+    @property
+    def on_device(self) -> bool:
+        """Whether it is a CUDA device."""
+        return self.location != "cpu"
+
     @property
     @abstractmethod
     def native(self) -> Any:
@@ -108,11 +117,44 @@ class Place(ABC):
     def csr(self, data: Any, indices: Any, indptr: Any, shape: tuple[int, int]) -> Any:
         """Return arrays that `empty` made, int32 indices and int64 row pointers, as the library's sparse matrix."""
 
+    @abstractmethod
+    def contiguous(self, value: Any, dtype: DTypeLike, name: str = "array") -> Any:
+        """Return an argument as `read` does, C-contiguous and of a dtype: in place if it is that, else a copy."""
+
+    @abstractmethod
+    def planar(self, array: Any, dtype: DTypeLike) -> Any:
+        """Return what `read` returned, vectors (N,) or (N, k), as contiguous ones (N,) or (k, N) of a dtype."""
+
+    def from_planar(self, array: Any) -> Any:
+        """Return vectors (N,) or (k, N) that `empty` made as an array (N,) or (N, k) of the caller's library."""
+        vectors = self.result(array)
+        return vectors.T if array.ndim == 2 else vectors
+
+    @abstractmethod
+    def assign(self, array: Any, value: Any) -> None:
+        """Fill what `empty` made with a number, or with what `planar` or `contiguous` returned."""
+
+    def scope(self) -> contextlib.AbstractContextManager[Any]:
+        """Return a context in which expressions of the library's arrays run on the device of these."""
+        return contextlib.nullcontext()
+
 
 class _NumpyPlace(Place):
+    kind = "numpy"
+    location = "cpu"
+
     @property
     def native(self) -> Any:
         return _native.cpu
+
+    def contiguous(self, value: Any, dtype: DTypeLike, name: str = "array") -> Any:
+        return np.ascontiguousarray(self.read(value, name), dtype=dtype)
+
+    def planar(self, array: Any, dtype: DTypeLike) -> Any:
+        return np.ascontiguousarray(array.T, dtype=dtype)
+
+    def assign(self, array: Any, value: Any) -> None:
+        array[...] = value
 
     def read(self, value: Any, name: str) -> Any:
         return host_array(value, name)
@@ -135,6 +177,8 @@ class _NumpyPlace(Place):
 
 
 class _TorchCpuPlace(_NumpyPlace):
+    kind = "torch"
+
     def __init__(self) -> None:
         self.torch = sys.modules["torch"]
 
@@ -152,22 +196,42 @@ class _TorchCpuPlace(_NumpyPlace):
 class _CudaPlace(Place):
     def __init__(self, device: int) -> None:
         self.device = device
+        self.location = f"cuda:{device}"
 
     @property
     def native(self) -> Any:
         return _native.cuda()
 
+    def planar(self, array: Any, dtype: DTypeLike) -> Any:
+        return self.contiguous(array.owner.T if array.ndim == 2 else array.owner, dtype)
+
+    def assign(self, array: Any, value: Any) -> None:
+        with self.scope():
+            array.owner[...] = value.owner if isinstance(value, DeviceArray) else value
+
 
 class _TorchCudaPlace(_CudaPlace):
+    kind = "torch"
+
     def __init__(self, device: int) -> None:
         super().__init__(device)
         self.torch = sys.modules["torch"]
+        self.torch_device = f"cuda:{device}"
+
+    @property
+    def stream(self) -> int:
+        """Torch's current stream on the device."""
+        return int(self.torch.cuda.current_stream(self.device).cuda_stream)
 
     def read(self, value: Any, name: str) -> Any:
         if not isinstance(value, self.torch.Tensor):
             # Another library's array on this device: DLPack orders its stream before torch's.
             value = self.torch.from_dlpack(value)
         return self._describe(value, name)
+
+    def contiguous(self, value: Any, dtype: DTypeLike, name: str = "array") -> Any:
+        tensor = self.read(value, name).owner
+        return self._describe(tensor.to(getattr(self.torch, np.dtype(dtype).name)).contiguous(), name)
 
     def _describe(self, tensor: Any, name: str) -> DeviceArray:
         return DeviceArray(
@@ -178,12 +242,12 @@ class _TorchCudaPlace(_CudaPlace):
             dtype=_torch_dtype(tensor, name),
             writable=True,
             device=self.device,
-            stream=self.torch.cuda.current_stream(self.device).cuda_stream,
+            stream=self.stream,
         )
 
     def empty(self, shape: tuple[int, ...], dtype: DTypeLike) -> Any:
         kind = getattr(self.torch, np.dtype(dtype).name)
-        return self._describe(self.torch.empty(shape, dtype=kind, device=f"cuda:{self.device}"), "out")
+        return self._describe(self.torch.empty(shape, dtype=kind, device=self.torch_device), "out")
 
     def result(self, array: Any) -> Any:
         return array.owner
@@ -193,6 +257,8 @@ class _TorchCudaPlace(_CudaPlace):
 
 
 class _CupyPlace(_CudaPlace):
+    kind = "cupy"
+
     def __init__(self, device: int) -> None:
         super().__init__(device)
         self.cupy = sys.modules["cupy"]
@@ -201,6 +267,15 @@ class _CupyPlace(_CudaPlace):
         if not isinstance(value, self.cupy.ndarray):
             value = _adopt(value, name)
         return self._describe(value, name)
+
+    def contiguous(self, value: Any, dtype: DTypeLike, name: str = "array") -> Any:
+        array = self.read(value, name).owner
+        with self.scope():
+            return self._describe(self.cupy.ascontiguousarray(array, dtype=dtype), name)
+
+    def scope(self) -> contextlib.AbstractContextManager[Any]:
+        scope: contextlib.AbstractContextManager[Any] = self.cupy.cuda.Device(self.device)
+        return scope
 
     def _describe(self, array: Any, name: str) -> DeviceArray:
         with self.cupy.cuda.Device(self.device):
@@ -298,8 +373,33 @@ def host_csr(value: Any) -> Any:
     return sparse.csr_array(tuple(part.numpy() for part in parts), shape=tuple(value.shape))
 
 
+def csr_place(value: Any, name: str) -> Place | None:
+    """Return where a sparse matrix of a library is: SciPy's and torch's on the CPU, or None if it is no such matrix."""
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(value, torch.Tensor):
+        if value.layout == torch.strided:
+            return None
+        return _make_place("torch", _torch_device(value, name, "sparse_csr"))
+    if type(value).__module__.startswith("cupyx.scipy.sparse"):
+        return _make_place("cupy", f"cuda:{value.data.device.id}")
+    if type(value).__module__.startswith("scipy.sparse"):
+        return _NumpyPlace()
+    return None
+
+
+def device_csr(value: Any) -> tuple[Any, Any, Any]:
+    """Return row pointers, column indices and values of a sparse matrix that `csr_place` found on a device."""
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(value, torch.Tensor):
+        return value.crow_indices(), value.col_indices(), value.values()
+    matrix = value.tocsr()
+    return matrix.indptr, matrix.indices, matrix.data
+
+
 def find_place(**arguments: Any) -> Place:
     """Return where the arrays of a call are; the first one given says what results are made of.
+
+    A `Place` stands for arrays there, None for nothing.
 
     Raises
     ------
@@ -313,7 +413,10 @@ def find_place(**arguments: Any) -> Place:
     if len(devices) > 1:
         places = ", ".join(f"{name} on {device}" for name, (_, device) in found.items())
         raise TypeError(f"arrays of a call must be on one device, got {places}")
-    kind, device = next(iter(found.values()))
+    return _make_place(*next(iter(found.values())))
+
+
+def _make_place(kind: str, device: str) -> Place:
     if device == "cpu":
         return _TorchCpuPlace() if kind == "torch" else _NumpyPlace()
     number = int(device.partition(":")[2])
@@ -324,6 +427,8 @@ def _locate(value: Any, name: str) -> tuple[str, str]:
     """Return the library an argument is read by, and its device: ``cpu`` or ``cuda:N``."""
     if isinstance(value, np.ndarray):
         return "numpy", "cpu"
+    if isinstance(value, Place):
+        return value.kind, value.location
     torch_tensor = getattr(sys.modules.get("torch"), "Tensor", None)
     if torch_tensor is not None and isinstance(value, torch_tensor):
         return "torch", _torch_device(value, name)
@@ -343,14 +448,15 @@ def _locate(value: Any, name: str) -> tuple[str, str]:
     return "numpy", "cpu"
 
 
-def _torch_device(tensor: Any, name: str) -> str:
+def _torch_device(tensor: Any, name: str, layout: str = "strided") -> str:
     if tensor.requires_grad:
         raise TypeError(
             f"{name} requires grad: pass {name}.detach(), or use the network modules; "
             "gradients do not flow through this function"
         )
-    if tensor.layout != sys.modules["torch"].strided:
-        raise TypeError(f"{name} must be a dense tensor, got layout {tensor.layout}")
+    if tensor.layout != getattr(sys.modules["torch"], layout):
+        wanted = "dense" if layout == "strided" else layout.replace("_", " ")
+        raise TypeError(f"{name} must be a {wanted} tensor, got layout {tensor.layout}")
     if tensor.device.type == "cpu":
         return "cpu"
     if tensor.device.type != "cuda":

@@ -71,3 +71,20 @@ def test_bad_alphas_are_refused():
         project_to_simplex(np.zeros((3, 0)))
     with pytest.raises(TypeError, match="float32 or float64"):
         project_to_simplex(np.array([1, 0]))
+
+
+def test_arrays_on_a_device_are_projected_there(rng, dtype, device_backend):
+    values = rng.normal(0.3, 0.5, (31, 23, 5)).astype(dtype)
+    values[:3] = np.where(np.arange(5) == 1, 1, 0)
+    values[4, :, :2] = 0.5, 0.5  # equal ones
+    expected, expected_correction = project_to_simplex(values)
+    found, correction = project_to_simplex(device_backend.array(values[:, ::2]))
+    found = device_backend.numpy(found)
+    assert found.dtype == dtype
+    # Sums of five numbers in another order, in float64.
+    np.testing.assert_allclose(found, expected[:, ::2], rtol=0, atol=np.finfo(dtype).eps)
+    assert correction <= expected_correction * (1 + 1e-12)
+    np.testing.assert_array_equal(found[:3], values[:3, ::2])
+    values[0, 0, 0] = np.nan
+    with pytest.raises(ValueError, match="alphas must be finite, got 1 values"):
+        project_to_simplex(device_backend.array(values))

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastsoft._arrays import as_array, like, namespace, to_numpy, workable
 from fastsoft._checks import as_float_array, check_image, check_shape
+from fastsoft._dispatch import find_place
 from fastsoft._stages import timed_stage
 from fastsoft.layers.simplex import check_alphas
 
@@ -20,18 +22,21 @@ if TYPE_CHECKING:
 __all__ = ["Layers", "order_by_mass"]
 
 _ROWS = 64
+_ARRAYS = ("alphas", "image", "colors", "palette")
 
 
 @dataclass(frozen=True, eq=False)
 class Layers:
     """Soft layers of a photograph.
 
+    Arrays are NumPy's, or those of torch or CuPy on one CUDA device; `to_numpy` brings them from there.
+
     Attributes
     ----------
-    alphas : ndarray, shape (H, W, n), float32 or float64
+    alphas : array, shape (H, W, n), float32 or float64
         Opacity of every layer at every pixel: in [0, 1], summing to 1 over the layers. The layer that covers
         most comes first; layers of a palette are in its order.
-    image : ndarray, shape (H, W, 3), float32 or float64
+    image : array, shape (H, W, 3), float32 or float64
         The photograph, RGB in [0, 1].
     largest_correction : float
         How far, at most, an alpha was moved at the end to lie in [0, 1] and sum to 1.
@@ -41,10 +46,10 @@ class Layers:
         What the layers were computed with, defaults included.
     stages : mapping of str to stage result, or None
         The output of every stage if it was asked for.
-    colors : ndarray, shape (H, W, n, 3), float32 or float64, or None
+    colors : array, shape (H, W, n, 3), float32 or float64, or None
         Colours of every layer at every pixel, in [0, 1], of layers that have colours of their own. None where a
         layer shows the photograph's.
-    palette : ndarray, shape (n, 3), or None
+    palette : array, shape (n, 3), or None
         The colour that every layer stands for, in [0, 1], if they do.
 
     Raises
@@ -63,7 +68,7 @@ class Layers:
     palette: Any = None
 
     def __post_init__(self) -> None:
-        image = check_image(self.image)
+        image = check_image(self.image, place=find_place(image=self.image, alphas=self.alphas))
         alphas = check_alphas(self.alphas)
         check_shape(alphas, (*image.shape[:2], "n"), "alphas")
         for value, name, shape in (
@@ -71,7 +76,7 @@ class Layers:
             (self.palette, "palette", (alphas.shape[2], 3)),
         ):
             if value is not None:
-                array = as_float_array(value, name)
+                array = as_array(as_float_array(value, name, find_place(**{name: value})))
                 check_shape(array, shape, name)
                 low, high = float(array.min()), float(array.max())
                 if not (low >= 0 and high <= 1):
@@ -91,8 +96,26 @@ class Layers:
 
         Layers without colours of their own have the photograph's.
         """
-        colors = self.image if self.colors is None else self.colors[:, :, layer]
-        return np.concatenate([colors, self.alphas[:, :, layer, None]], axis=2, dtype=self.image.dtype)
+        image = workable(self.image)
+        colors = image if self.colors is None else workable(self.colors)[:, :, layer]
+        alpha = workable(self.alphas)[:, :, layer, None]
+        xp = namespace(image)
+        return like(
+            xp.concatenate([xp.asarray(part, dtype=image.dtype) for part in (colors, alpha)], axis=2), self.image
+        )
+
+    def to_numpy(self) -> Layers:
+        """Return the layers with arrays of NumPy, or themselves if they have them already; `stages` stay as they are."""
+        if all(value is None or isinstance(value, np.ndarray) for value in self._arrays()):
+            return self
+        moved: dict[str, Any] = {
+            name: None if value is None else to_numpy(value)
+            for name, value in zip(_ARRAYS, self._arrays(), strict=True)
+        }
+        return replace(self, **moved)
+
+    def _arrays(self) -> list[Any]:
+        return [getattr(self, name) for name in _ARRAYS]
 
     def with_foregrounds(self, *, exact: bool = True, progress: Callable[[str, float], None] | None = None) -> Layers:
         """Return the same layers with colours of their own instead of the photograph's.
@@ -120,7 +143,7 @@ class Layers:
 
         timings = dict(self.timings)
         with timed_stage("foregrounds", timings, progress) as report:
-            image = np.asarray(self.image, dtype=self.alphas.dtype)
+            image = self.image if self.image.dtype == self.alphas.dtype else self._image_of_alphas()
             colors = estimate_foreground(image, self.alphas, progress=report)
             if exact:
                 colors = project_colors(self.alphas, colors, image, out=colors)
@@ -128,23 +151,32 @@ class Layers:
 
     def recomposed(self) -> Any:
         """Return the sum of the layers' colours times their alphas, shape (H, W, 3)."""
+        image = workable(self.image)
+        xp = namespace(image)
         if self.colors is None:
-            return np.array(self.image)
-        out = np.empty_like(self.image)
+            return like(xp.concatenate([image]), self.image)  # a copy
+        alphas, colors = workable(self.alphas), workable(self.colors)
+        out = xp.empty_like(image)
         # Some rows at a time: products of all layers would be as large as the colours.
         for first in range(0, len(out), _ROWS):
             rows = slice(first, first + _ROWS)
-            np.einsum("hwn,hwnc->hwc", self.alphas[rows], self.colors[rows], out=out[rows], casting="same_kind")
-        return out
+            out[rows] = xp.einsum("hwn,hwnc->hwc", alphas[rows], colors[rows])
+        return like(out, self.image)
 
     def save(self, directory: str | os.PathLike[str], **options: Any) -> Path:
         """Write the layers to a folder, see `fastsoft.layers.save_layers`."""
         from fastsoft.layers.files import save_layers
 
-        return save_layers(self, directory, **options)
+        return save_layers(self.to_numpy(), directory, **options)
+
+    def _image_of_alphas(self) -> Any:
+        """Return the photograph in the dtype of the alphas."""
+        image = workable(self.image)
+        return like(namespace(image).asarray(image, dtype=workable(self.alphas).dtype), self.image)
 
 
 def order_by_mass(alphas: Any) -> Any:
-    """Return the permutation that puts layers with more mass first, the earlier layer where two have the same."""
-    mass = alphas.sum(axis=(0, 1), dtype=np.float64)
+    """Return the permutation, an ndarray, that puts layers with more mass first, of equal ones the earlier."""
+    alphas = workable(alphas)
+    mass = to_numpy(alphas.sum(axis=(0, 1), dtype=namespace(alphas).float64))
     return np.argsort(-mass, kind="stable")

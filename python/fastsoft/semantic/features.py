@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastsoft._arrays import namespace
 from fastsoft._checks import as_float_array, check_choice, check_finite, check_image, check_int, check_number
 from fastsoft.image import to_float
 from fastsoft.semantic.regions import label_features, mask_features
@@ -213,7 +214,16 @@ def _network_components(
 
 
 def resize(values: Any, shape: tuple[int, int]) -> Any:
-    """Scale (H, W, C) to another height and width, float32: bilinear, averaging where it shrinks."""
+    """Scale (H, W, C) to another height and width, float32: bilinear, averaging where it shrinks.
+
+    On a device torch does it, whose filter is Pillow's.
+    """
+    if namespace(values) is not np:
+        torch = namespace(values)
+        planes = values.permute(2, 0, 1)[None].to(torch.float32)
+        if planes.shape[2:] != shape:
+            planes = torch.nn.functional.interpolate(planes, shape, mode="bilinear", antialias=True)
+        return planes[0].permute(1, 2, 0).contiguous()
     from PIL import Image
 
     if values.shape[:2] == shape:

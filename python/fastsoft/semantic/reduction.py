@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from fastsoft._arrays import namespace
 from fastsoft._checks import check_int
 
 __all__ = ["SPECTRAL_PIXELS", "Cost", "estimate_cost", "pixels_within", "resized", "spectral_size"]
@@ -32,6 +33,8 @@ def resized(values: Any, shape: tuple[int, int]) -> Any:
         return values
     from fastsoft.semantic.features import resize
 
+    if namespace(values) is not np:
+        return resize(values, shape).to(values.dtype).clamp_(0, 1)
     return np.asarray(resize(values, shape), dtype=values.dtype).clip(0, 1)
 
 

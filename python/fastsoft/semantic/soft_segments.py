@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastsoft._arrays import as_array, namespace, to_numpy, zeros_like
 from fastsoft._checks import as_float_array, check_choice, check_finite, check_int, check_shape
+from fastsoft._dispatch import find_place
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,6 +30,7 @@ __all__ = [
 
 # Pixels that are summed at a time, to keep temporaries small.
 _CHUNK = 1 << 15
+_TENSOR_CHUNK = 1 << 21
 
 # Segments to start with and iterations of the sparsification, by method: the paper's for "compat". Each iteration
 # amplifies what sets two photographs apart that differ in noise only, until an uncertain region goes wholly to one
@@ -183,8 +186,9 @@ def start_labels(features: Any, n_clusters: int, *, method: str = "stable", seed
     check_choice(method, "method", ("stable", "compat"))
     points = features.reshape(-1, channels)
     labels = (split_kmeans(points, n_clusters, seed=seed) if method == "compat" else _split(points, n_clusters)).labels
-    used = np.bincount(labels) > 0
-    dense = (np.cumsum(used) - 1).astype(np.int32)
+    xp = namespace(labels)
+    used = xp.bincount(labels) > 0
+    dense = xp.asarray(xp.cumsum(used, axis=0) - 1, dtype=xp.int32)
     return dense[labels].reshape(height, width)
 
 
@@ -198,12 +202,13 @@ def _split(points: Any, n_clusters: int) -> Any:
 
 
 def _check_features(value: Any, shape: tuple[int | str, int | str] = ("H", "W")) -> Any:
-    features = as_float_array(value, "features")
+    """Check features; arrays of devices come back as tensors."""
+    features = as_float_array(value, "features", find_place(features=value))
     check_shape(features, (*shape, "d"), "features")
     if 0 in features.shape:
         raise ValueError(f"features must not be empty, got shape {features.shape}")
     check_finite(features, "features")
-    return features
+    return as_array(features)
 
 
 def segment_features(segments: Any, features: Any) -> tuple[Any, Any]:
@@ -224,6 +229,8 @@ def segment_features(segments: Any, features: Any) -> tuple[Any, Any]:
     count = segments.shape[2]
     alphas = segments.reshape(-1, count)
     values = features.reshape(-1, features.shape[2])
+    if namespace(alphas) is not np:
+        return _tensor_means(alphas, values)
     sums = np.zeros((count, values.shape[1]))
     mass = np.zeros(count)
     for start in range(0, len(alphas), _CHUNK):
@@ -231,9 +238,26 @@ def segment_features(segments: Any, features: Any) -> tuple[Any, Any]:
         # Not a BLAS product, whose order of summation may follow its number of threads.
         sums += np.einsum("nk,nd->kd", chunk, values[start : start + _CHUNK].astype(np.float64))
         mass += chunk.sum(axis=0)
-    empty = np.abs(mass) <= 1e-9 * len(alphas)
-    means = np.where(empty[:, None], values.mean(axis=0, dtype=np.float64), sums / np.where(empty, 1, mass)[:, None])
-    return means, mass
+    return _means(sums, mass, values.mean(axis=0, dtype=np.float64), len(alphas)), mass
+
+
+def _means(sums: Any, mass: Any, mean: Any, n_pixels: int) -> Any:
+    empty = np.abs(mass) <= 1e-9 * n_pixels
+    return np.where(empty[:, None], mean, sums / np.where(empty, 1, mass)[:, None])
+
+
+def _tensor_means(alphas: Any, values: Any) -> tuple[Any, Any]:
+    """Do the same with tensors on a device; the means, a few numbers, come back as NumPy's."""
+    xp = namespace(alphas)
+    # A column of ones beside the features: one product gives sums and masses, of a segment of ones the plain mean.
+    sums = xp.zeros((alphas.shape[1] + 1, values.shape[1] + 1), dtype=xp.float64, device=alphas.device)
+    for start in range(0, len(alphas), _TENSOR_CHUNK):
+        chunk = slice(start, start + _TENSOR_CHUNK)
+        ones = xp.ones((len(alphas[chunk]), 1), dtype=xp.float64, device=alphas.device)
+        sums += xp.cat([alphas[chunk], ones], 1).T @ xp.cat([values[chunk], ones], 1)
+    host = sums.cpu().numpy()
+    mass = host[:-1, -1]
+    return _means(host[:-1, :-1], mass, host[-1, :-1] / len(alphas), len(alphas)), mass
 
 
 def group_segments(segments: Any, features: Any, n_layers: int, *, method: str = "stable", seed: int = 0) -> Grouping:
@@ -274,11 +298,13 @@ def group_segments(segments: Any, features: Any, n_layers: int, *, method: str =
     >>> fastsoft.group_segments(segments, features, 2).labels.tolist()
     [0, 0, 1]
     """
-    segments = as_float_array(segments, "segments")
+    find_place(segments=segments, features=features)
+    segments = as_float_array(segments, "segments", find_place(segments=segments))
     check_shape(segments, ("H", "W", "K"), "segments")
     if 0 in segments.shape:
         raise ValueError(f"segments must not be empty, got shape {segments.shape}")
     check_finite(segments, "segments")
+    segments = as_array(segments)
     features = _check_features(features, segments.shape[:2])
     count = segments.shape[2]
     n_layers = check_int(n_layers, "n_layers", low=1)
@@ -287,13 +313,13 @@ def group_segments(segments: Any, features: Any, n_layers: int, *, method: str =
     check_choice(method, "method", ("stable", "compat"))
     means, mass = segment_features(segments, features)
     if method == "stable":
-        centers = _split(features.reshape(-1, features.shape[2]), n_layers).centers
+        centers = to_numpy(_split(features.reshape(-1, features.shape[2]), n_layers).centers)
         labels = _nearest_groups(means, mass, centers.astype(np.float64), n_layers)
     else:
         from fastsoft.ops.kmeans import kmeans
 
         labels = kmeans(means, n_layers, seed=seed).labels
-    layers = np.zeros((*segments.shape[:2], n_layers), dtype=segments.dtype)
+    layers = zeros_like(segments, (*segments.shape[:2], n_layers))
     for k, layer in enumerate(labels):
         layers[:, :, layer] += segments[:, :, k]
     return Grouping(labels.astype(np.int32), means, layers)

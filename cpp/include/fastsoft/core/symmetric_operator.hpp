@@ -29,7 +29,8 @@ struct StencilView {
 };
 
 // Sum of symmetric matrices of the same size, each stored as a stencil or as CSR. Views only: the caller keeps the
-// arrays alive.
+// arrays alive. Where they point into the memory of a device, the functions of namespace cuda apply, and the members
+// do not.
 template <class T>
 struct SymmetricOperator {
     std::ptrdiff_t n = 0;
@@ -49,5 +50,16 @@ struct SymmetricOperator {
 
 extern template struct SymmetricOperator<float>;
 extern template struct SymmetricOperator<double>;
+
+// The same as functions, for bindings: cuda/include/fastsoft/cuda/symmetric_operator.hpp has them for devices.
+template <class T>
+void operator_apply(const SymmetricOperator<T>& a, const T* x, T* y, std::ptrdiff_t n_vectors) {
+    a.apply(x, y, n_vectors);
+}
+
+template <class T>
+void operator_diagonal(const SymmetricOperator<T>& a, T* out) {
+    a.diagonal(out);
+}
 
 }  // namespace fastsoft
