@@ -30,10 +30,7 @@ LanczosInfo smallest_eigenvectors(const SymmetricOperator<T>& matrix, const Lanc
     const std::ptrdiff_t n = matrix.n;
     const std::ptrdiff_t k = params.n_eigenvectors;
     const std::ptrdiff_t block = params.block_size;
-    FASTSOFT_EXPECTS(
-        k >= 1 && params.n_basis > k && params.n_basis % block == 0 && params.n_basis + block <= n,
-        "n_basis must be a multiple of block_size above n_eigenvectors with n_basis + block_size <= n, got ",
-        params.n_basis);
+    detail::check_eigenvectors(params, n);
     const TallCpu<T> tall;
     auto multiply = product_with(matrix);
     LanczosInfo info;

@@ -74,6 +74,7 @@ PYBIND11_MODULE(_cuda, module) {
     using namespace fastsoft::bindings;
     bind_guided_filter(module);
     bind_image_gradient(module);
+    bind_lanczos(module);
     bind_matting_laplacian(module);
     bind_symmetric_operator(module);
 }

@@ -16,6 +16,13 @@
 // Apply(x, y, count) that multiplies with A itself.
 namespace fastsoft::detail {
 
+inline void check_eigenvectors(const LanczosParams& params, std::ptrdiff_t n) {
+    FASTSOFT_EXPECTS(params.n_eigenvectors >= 1 && params.n_basis > params.n_eigenvectors &&
+                         params.n_basis % params.block_size == 0 && params.n_basis + params.block_size <= n,
+                     "n_basis must be a multiple of block_size above n_eigenvectors with n_basis + block_size <= n, got ",
+                     params.n_basis);
+}
+
 // Rayleigh-Ritz on the span of the first k rows with A itself: removes what rounding in B left, restores
 // orthonormality, and gives eigenvalues to second order in the error of the vectors.
 template <class T, class Tall, class Apply>
@@ -39,6 +46,24 @@ void rayleigh_ritz(const Tall& tall, Apply& apply, T* v, T* scratch, std::ptrdif
     const SmallMatrix q = eig.eigenvectors();
     tall.rotate(v, k, n, q.data(), k);
     std::copy(eig.eigenvalues().data(), eig.eigenvalues().data() + k, values);
+}
+
+// kDirect: block Lanczos on lambda_max - A.
+template <class T, class Tall, class Apply, class MakeWork>
+SolverInfo direct_lanczos(const Tall& tall, Apply& apply, const LanczosParams& params, T* basis, std::ptrdiff_t n,
+                          MakeWork&& make_work, Monitor& monitor) {
+    Target target;
+    target.map = Target::Map::kNegative;
+    target.shift = params.lambda_max;
+    target.scale = params.lambda_max;
+    auto work = make_work(params.block_size * n);
+    auto reversed = [&](const T* in, T* out, std::ptrdiff_t count) {
+        apply(in, work.data(), count);
+        tall.combine(count * n, static_cast<T>(params.lambda_max), in, T(-1), work.data(), T(0), out);
+    };
+    BlockLanczos<T, Tall, decltype(reversed)> loop(tall, basis, n, params.n_eigenvectors, params.block_size,
+                                                   params.n_basis, params.seed, target, reversed);
+    return loop.run(params.tolerance, params.max_restarts, monitor);
 }
 
 // Turns the basis' first k rows into the eigenvectors that are returned, and finds what they are worth.
