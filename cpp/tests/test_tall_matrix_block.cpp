@@ -242,12 +242,13 @@ void test_row_sums() {
         CHECK(squares == sums(residual, Order::backward));
         CHECK(products == sums(product, Order::backward));
         for (std::ptrdiff_t row = 0; row < b; ++row) {
-            double square = 0.0;
+            long double square = 0.0L;
             for (std::ptrdiff_t e = row * n; e < (row + 1) * n; ++e) {
                 const auto i = static_cast<std::size_t>(e);
-                square += std::pow(w[i] - factor[static_cast<std::size_t>(row)] * v[i], 2);
+                const long double difference = w[i] - static_cast<long double>(factor[static_cast<std::size_t>(row)]) * v[i];
+                square += difference * difference;
             }
-            CHECK(std::abs(squares[row] - square) <= bound<T>(n));
+            CHECK(std::abs(squares[row] - static_cast<double>(square)) <= bound<T>(n));
             CHECK(std::abs(products[row] - dot(w, row, v, row, n)) <= bound<double>(n));
         }
     }

@@ -45,7 +45,7 @@ void bind_lanczos(py::module_& module) {
                 });
                 return py::make_tuple(info.solver.converged, info.solver.iterations, info.solver.residual, info.shift,
                                       info.n_below_shift, info.factor_bytes, info.factor_flops, info.factor_seconds,
-                                      info.product_seconds, info.degree, info.cut, info.n_products);
+                                      info.product_seconds, info.degree, info.n_products);
             });
         },
         py::arg("terms"), py::arg("basis"), py::arg("values"), py::arg("residuals"), py::arg("method"),

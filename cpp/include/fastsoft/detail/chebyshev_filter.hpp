@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <numbers>
 #include <vector>
 
@@ -112,6 +113,7 @@ struct FilterPlan {
     double cut = 0.0;
     double high = 0.0;
     double low = 0.0;
+    double middle = 0.0;            // about half of the wanted eigenvalues lie below
     std::ptrdiff_t n_products = 0;  // vectors multiplied to find out
 };
 
@@ -179,6 +181,7 @@ FilterPlan plan_filter(const Tall& tall, Apply& apply, T* work, std::ptrdiff_t n
                 const double phi = count.angle_with_below(wanted);
                 if (count.resolved(phi) >= kResolved || j == kMaxProducts) {
                     plan.cut = count.value(phi);
+                    plan.middle = count.value(count.angle_with_below(std::max(0.5 * static_cast<double>(k), 1.0)));
                     return plan;
                 }
             }
@@ -186,20 +189,21 @@ FilterPlan plan_filter(const Tall& tall, Apply& apply, T* work, std::ptrdiff_t n
         if (growth < 0.0 && plan.high < safe_high) {
             plan.high = safe_high;
         } else {
-            below *= 16.0;
+            below *= 4.0;
         }
     }
 }
 
-// Degree at which the polynomial is cosh(3.2), about 12, at the lower end: by measurement, the number of products is
-// least there and flat around (docs/eigensolvers.md). Odd.
-inline int filter_degree(double low, double cut, double high) {
-    constexpr double kAmplification = 3.2;
+// Degree at which the polynomial is cosh(2.5), about 6, in the middle of the wanted eigenvalues: by measurement, the
+// number of products is least there and flat around (docs/eigensolvers.md). Less where eigenvalues lie so far below the
+// others that they would be amplified by more than `most`, which costs the others as many digits. Odd.
+inline int filter_degree(const FilterPlan& plan, double most) {
+    constexpr double kAmplification = 2.5;
     constexpr double kMaxDegree = 4095.0;
-    const double half = 0.5 * (high - cut);
-    const double growth = std::acosh(1.0 + std::max(cut - low, 1e-12 * half) / half);
-    const double degree = std::clamp(kAmplification / growth, 1.0, kMaxDegree);
-    return 2 * static_cast<int>(0.5 * degree) + 1;
+    const double half = 0.5 * (plan.high - plan.cut);
+    const auto growth = [&](double value) { return std::acosh(1.0 + std::max(plan.cut - value, 1e-12 * half) / half); };
+    const double degree = std::min(kAmplification / growth(plan.middle), std::log(2.0 * most) / growth(plan.low));
+    return 2 * static_cast<int>(0.5 * std::clamp(degree, 1.0, kMaxDegree)) + 1;
 }
 
 // The k smallest eigenpairs by the filtered method. upper_bound: what the largest eigenvalue hardly exceeds; safe_bound:
@@ -209,7 +213,8 @@ void filtered_lanczos(const Tall& tall, Apply& apply, const LanczosParams& param
                       double upper_bound, double safe_bound, MakeWork&& make_work, LanczosInfo& info,
                       Monitor& monitor) {
     constexpr int kAttempts = 6;
-    constexpr int kPatience = 4;
+    constexpr int kPatience = 10;
+    const double most = 0.1 / std::sqrt(static_cast<double>(std::numeric_limits<T>::epsilon()));
     const std::ptrdiff_t k = params.n_eigenvectors;
     const std::ptrdiff_t block = params.block_size;
     FilterPlan plan;
@@ -226,7 +231,7 @@ void filtered_lanczos(const Tall& tall, Apply& apply, const LanczosParams& param
     target.scale = params.lambda_max;
     target.patience = kPatience;
     for (int attempt = 1;; ++attempt) {
-        info.degree = filter_degree(plan.low, plan.cut, plan.high);
+        info.degree = filter_degree(plan, most);
         info.cut = plan.cut;
         ChebyshevFilter<T, Tall, Apply> filter(tall, apply, work.data(), n, block, info.degree, plan.cut, plan.high);
         BlockLanczos<T, Tall, decltype(filter)> loop(tall, basis, n, k, block, params.n_basis, params.seed, target,
