@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: MIT
 """Operator products that eigensolvers without a factorisation need for the matrix of semantic soft segmentation.
 
-python -m benchmarks.eigen_methods parrots_640x480.png --size 320x240 > benchmarks/results/eigen_methods.md
+python -m benchmarks.eigen_methods parrots_640x480.png --size 320x240
 
 Prototypes in NumPy over the CPU's operator product, counting vectors multiplied. One block Lanczos method with thick
 restarts runs on p(A), where p is the Chebyshev polynomial that lies in [-1, 1] between a cut and the largest eigenvalue
-and grows below: degree 1 is the plain method. Beside it, subspace iteration with the same polynomial. Both stop when the
-residual of p(A), divided by how far p at the last wanted eigenvalue stands above 1, is below the tolerance: this bounds
-the residual of A relative to its largest eigenvalue. How good the pairs then are is measured against pairs computed by
-shift-invert.
+and grows below: degree 1 is the plain method. Beside it, subspace iteration with the same polynomial. Both stop when
+the residual of p(A), divided by how far p at the last wanted eigenvalue stands above 1, is below the tolerance: this
+bounds the residual of A relative to its largest eigenvalue. How good the pairs then are is measured against pairs
+computed by shift-invert. At the end fastsoft's own implementation of the filtered method, which estimates the cut
+itself: its count of products includes that, and the layers that follow from its eigenvectors are compared with those
+from the others.
 """
 
 from __future__ import annotations
@@ -47,16 +49,28 @@ class Problem:
         height, width = image.shape[:2]
         if (height > width) != (size[1] > size[0]):
             size = size[::-1]
-        image = resized(image, size[::-1])
-        features = compute_features(image, "embedded", dtype=np.dtype(np.float64))
-        affinities = compute_affinities(image, features.values, n_superpixels=2500)
-        self.operator = build_laplacian(affinities).operator
+        self.image = resized(image, size[::-1])
+        self.features = compute_features(self.image, "embedded", dtype=np.dtype(np.float64)).values
+        self.laplacian = build_laplacian(compute_affinities(self.image, self.features, n_superpixels=2500))
+        self.operator = self.laplacian.operator
         exact = fastsoft.smallest_eigenvectors(self.operator, N_PAIRS + 30, tolerance=1e-9)
         self.n = self.operator.shape[0]
+        self.exact = exact
         self.values = exact.eigenvalues
         self.vectors = exact.eigenvectors[:, :N_PAIRS].T
         self.largest = exact.lambda_max
         self.n_products = 0
+
+    def alphas(self, pairs: Any) -> Any:
+        """Return the layers that the pipeline makes of eigenpairs."""
+        from fastsoft.semantic.eigenvectors import Eigenvectors
+        from fastsoft.semantic.relaxation import relax_layers
+        from fastsoft.semantic.soft_segments import compute_soft_segments
+
+        vectors = np.asfortranarray(pairs.eigenvectors[:, :N_PAIRS], dtype=np.float64)
+        found = Eigenvectors(pairs.eigenvalues[:N_PAIRS], vectors, pairs.residuals[:N_PAIRS])
+        soft = compute_soft_segments(self.features, found, n_segments=20, n_layers=5)
+        return relax_layers(self.image, soft.grouping.layers, self.laplacian).alphas
 
     def multiply(self, rows: Any) -> Any:
         """Return A times each row."""
@@ -171,8 +185,32 @@ def run(name: str, problem: Problem, method: Any, degree: int, cut: float, limit
             if not wanted:
                 break
     else:
-        print(f"| {label} | {wanted[0]:g} | not after {problem.n_products}, at {worst:.1e} | | | | |", file=out, flush=True)
+        print(
+            f"| {label} | {wanted[0]:g} | not after {problem.n_products}, at {worst:.1e} | | | | |",
+            file=out,
+            flush=True,
+        )
     print(f"{label}: {time.perf_counter() - start:.0f} s", file=sys.stderr, flush=True)
+
+
+def run_own(problem: Problem, out: Any) -> None:
+    """fastsoft's filtered method in float32, as it is used on devices."""
+    expected = problem.alphas(problem.exact)
+    lines = []
+    for tolerance in TOLERANCES:
+        pairs = fastsoft.smallest_eigenvectors(
+            problem.operator.astype(np.float32), N_PAIRS, method="filtered", tolerance=tolerance, allow_unconverged=True
+        )
+        least = pairs.n_products * product_bytes(BLOCK) * problem.n / BANDWIDTH
+        errors = problem.errors(np.ascontiguousarray(pairs.eigenvectors.T, dtype=np.float64))
+        print(
+            f"| fastsoft, float32 | {pairs.degree} | own | {tolerance:g} | {pairs.n_products} | {1e3 * least:.1f} | "
+            f"{errors} |",
+            file=out, flush=True,
+        )  # fmt: skip
+        difference = np.abs(problem.alphas(pairs) - expected)
+        lines.append(f"tolerance {tolerance:g}: mean {difference.mean():.1e}, largest {difference.max():.1e}")
+    print(f"\nDifference of alphas of fastsoft's filtered method: {'; '.join(lines)}.", file=out, flush=True)
 
 
 def main() -> None:
@@ -182,7 +220,7 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=60000, help="of products per method")
     parser.add_argument("--degrees", type=int, nargs="*", default=[20, 30, 45])
     parser.add_argument("--cuts", type=float, nargs="*", default=[1.3], help="relative to the last wanted eigenvalue")
-    parser.add_argument("--methods", nargs="*", default=["plain", "subspace", "filtered"])
+    parser.add_argument("--methods", nargs="*", default=["plain", "subspace", "filtered", "own"])
     arguments = parser.parse_args()
     width, height = (int(part) for part in arguments.size.split("x"))
     fastsoft.set_num_threads(1)
@@ -190,8 +228,14 @@ def main() -> None:
     for path in arguments.photos:
         problem = Problem(path, (width, height))
         last = problem.values[N_PAIRS - 1] / problem.largest
-        print(f"\n{path.split('/')[-1]}, {problem.n} pixels, eigenvalue {N_PAIRS} is {last:.2e} of the largest\n", file=out)
-        print("| method | degree | cut | tolerance | products | ms at 4.8 TB/s | residual | angle | eigenvalues |", file=out)
+        print(
+            f"\n{path.split('/')[-1]}, {problem.n} pixels, eigenvalue {N_PAIRS} is {last:.2e} of the largest\n",
+            file=out,
+        )
+        print(
+            "| method | degree | cut | tolerance | products | ms at 4.8 TB/s | residual | angle | eigenvalues |",
+            file=out,
+        )
         print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |", file=out, flush=True)
         if "plain" in arguments.methods:
             run("Lanczos", problem, lanczos, 1, 1.3, arguments.limit, out)
@@ -201,6 +245,8 @@ def main() -> None:
                     run("filtered Lanczos", problem, lanczos, degree, cut, arguments.limit, out)
                 if "subspace" in arguments.methods:
                     run("filtered subspace", problem, subspace, degree, cut, arguments.limit, out)
+        if "own" in arguments.methods:
+            run_own(problem, out)
 
 
 if __name__ == "__main__":

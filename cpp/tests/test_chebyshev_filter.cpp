@@ -108,7 +108,7 @@ TEST(filtered_lanczos_notices_a_cut_that_is_too_low) {
     const std::ptrdiff_t k = 20;
     auto work = workspace(matrix, 32);
     auto basis = workspace(matrix, 64);
-    fastsoft::Monitor monitor;
+    fastsoft::SilentMonitor monitor;
     for (const double cut : {0.005, 0.01}) {  // 15 and 30 eigenvalues below
         detail::ChebyshevFilter<double, TallCpu<double>, Diagonal> filter(tall, matrix, work.data(), 3000, 16, 31, cut,
                                                                           1.0);

@@ -112,8 +112,8 @@ def smallest_eigenvectors(
     Parameters
     ----------
     operator : StencilMatrix, OperatorSum or sparse matrix, shape (N, N)
-        On the CPU or a CUDA device. float32 or float64, symmetric (not checked). float32 halves time and memory; where its digits do not suffice for
-        the tolerance, the computation is repeated in float64.
+        On the CPU or a CUDA device. float32 or float64, symmetric (not checked). float32 halves time and memory; where
+        its digits do not suffice for the tolerance, the computation is repeated in float64.
     n_eigenvectors : int, default 100
         Number of pairs k, at most N.
     grid_shape : (int, int), optional
@@ -127,8 +127,9 @@ def smallest_eigenvectors(
         "auto" is "shift-invert", on a device "filtered" (there is no factorisation on devices), or a dense solver on
         the CPU where the matrix is hardly larger than k.
     shift : float, optional
-        For "shift-invert". It must not be an eigenvalue; some may lie below it. Default ``-2e-5`` times the largest eigenvalue times
-        ``sqrt(640 * 480 / N)``, tripled while too many eigenvalues lie below (more than 2 in float32, 32 in float64).
+        For "shift-invert". It must not be an eigenvalue; some may lie below it. Default ``-2e-5`` times the largest
+        eigenvalue times ``sqrt(640 * 480 / N)``, tripled while too many eigenvalues lie below (more than 2 in float32,
+        32 in float64).
     n_basis : int, optional
         Lanczos vectors kept before a restart. Fewer save memory and cost time. Default about ``1.6 k``.
     max_restarts : int, default 50
@@ -209,7 +210,8 @@ def smallest_eigenvectors(
     terms = operator_terms(operator, operator.dtype, place=place)
     rows_kept = wanted_basis + block
     # NumPy's own, unlike what other libraries of the CPU make: its tail can be given back.
-    basis = place.empty((rows_kept, n), operator.dtype) if place.on_device else np.empty((rows_kept, n), operator.dtype)
+    make: Any = place.empty if place.on_device else np.empty
+    basis = make((rows_kept, n), operator.dtype)
     lambda_max = place.native.estimate_lambda_max(terms, basis, seed)
     # The estimate is from below; "lanczos" turns the spectrum around and needs the wanted end to become the largest.
     scale = 1.1 * lambda_max if method == "lanczos" else lambda_max

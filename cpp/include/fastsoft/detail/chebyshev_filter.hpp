@@ -98,8 +98,10 @@ public:
 
     double value(double phi) const { return low_ + (high_ - low_) * 0.5 * (1.0 - std::cos(phi)); }
 
-    // Widths of the kernel from the lower end of the spectrum.
-    double resolved(double phi) const { return phi * static_cast<double>(moments_.size()) / std::numbers::pi; }
+    // Width of the kernel there, by which counts are smeared.
+    double width(double phi) const {
+        return 0.5 * (high_ - low_) * std::sin(phi) * std::numbers::pi / static_cast<double>(moments_.size());
+    }
 
 private:
     std::vector<double> moments_;
@@ -128,7 +130,8 @@ FilterPlan plan_filter(const Tall& tall, Apply& apply, T* work, std::ptrdiff_t n
                        double safe_high, std::uint64_t seed) {
     constexpr int kCheckEvery = 16;
     constexpr int kMaxProducts = 768;
-    constexpr double kResolved = 4.0;
+    // Kernel widths between the cut and the middle of the wanted eigenvalues.
+    constexpr double kResolved = 1.2;
     // Streams of random numbers that the iteration does not reach.
     constexpr std::uint64_t kStream = std::uint64_t{1} << 40;
     const double wanted = std::min(1.3 * static_cast<double>(k) + 8.0, 0.9 * static_cast<double>(n));
@@ -179,9 +182,9 @@ FilterPlan plan_filter(const Tall& tall, Apply& apply, T* work, std::ptrdiff_t n
             if (growth == 0.0 && (j % kCheckEvery == 0 || j == kMaxProducts)) {
                 const SpectrumCount count(moments, plan.low, plan.high, n);
                 const double phi = count.angle_with_below(wanted);
-                if (count.resolved(phi) >= kResolved || j == kMaxProducts) {
-                    plan.cut = count.value(phi);
-                    plan.middle = count.value(count.angle_with_below(std::max(0.5 * static_cast<double>(k), 1.0)));
+                plan.cut = count.value(phi);
+                plan.middle = count.value(count.angle_with_below(std::max(0.5 * static_cast<double>(k), 1.0)));
+                if (plan.cut - plan.middle >= kResolved * count.width(phi) || j == kMaxProducts) {
                     return plan;
                 }
             }
@@ -213,7 +216,7 @@ void filtered_lanczos(const Tall& tall, Apply& apply, const LanczosParams& param
                       double upper_bound, double safe_bound, MakeWork&& make_work, LanczosInfo& info,
                       Monitor& monitor) {
     constexpr int kAttempts = 6;
-    constexpr int kPatience = 10;
+    constexpr int kPatience = 20;
     const double most = 0.1 / std::sqrt(static_cast<double>(std::numeric_limits<T>::epsilon()));
     const std::ptrdiff_t k = params.n_eigenvectors;
     const std::ptrdiff_t block = params.block_size;
@@ -248,7 +251,7 @@ void filtered_lanczos(const Tall& tall, Apply& apply, const LanczosParams& param
         if (above) {
             plan.high = safe_bound;
         } else {
-            plan.cut = std::min(plan.low + 2.0 * (plan.cut - plan.low), 0.5 * (plan.cut + plan.high));
+            plan.cut = std::min(2.0 * plan.cut - plan.middle, 0.5 * (plan.cut + plan.high));
         }
     }
 }
