@@ -245,7 +245,8 @@ void test_row_sums() {
             long double square = 0.0L;
             for (std::ptrdiff_t e = row * n; e < (row + 1) * n; ++e) {
                 const auto i = static_cast<std::size_t>(e);
-                const long double difference = w[i] - static_cast<long double>(factor[static_cast<std::size_t>(row)]) * v[i];
+                const long double difference =
+                    w[i] - static_cast<long double>(factor[static_cast<std::size_t>(row)]) * v[i];
                 square += difference * difference;
             }
             CHECK(std::abs(squares[row] - static_cast<double>(square)) <= bound<T>(n));

@@ -16,10 +16,10 @@
 // kShiftInvert works on (A - shift I)^-1, factorised once by nested dissection (detail/sparse_factor.hpp). The shift
 // should lie near the lower end of the spectrum; the factorisation counts the eigenvalues below it, so none of those
 // can be missed. kDirect works on A itself and needs nothing but products; for the ill-conditioned Laplacians of
-// photographs it is slower by orders of magnitude and meant for matrices that cannot be factorised. kFiltered works on a
-// Chebyshev polynomial of A (detail/chebyshev_filter.hpp), chosen from an estimate of the spectrum: products only, too,
-// but far fewer vectors to keep orthogonal. It is the method for devices; docs/eigensolvers.md compares them. Both can
-// miss copies of an eigenvalue that is repeated more often than a block has vectors.
+// photographs it is slower by orders of magnitude and meant for matrices that cannot be factorised. kFiltered works on
+// a Chebyshev polynomial of A (detail/chebyshev_filter.hpp), chosen from an estimate of the spectrum: products only,
+// too, but far fewer vectors to keep orthogonal. It is the method for devices; docs/eigensolvers.md compares them. Both
+// can miss copies of an eigenvalue that is repeated more often than a block has vectors.
 //
 // Every returned pair is checked: residual || A v - lambda v || of unit vectors, relative to lambda_max.
 namespace fastsoft {
@@ -50,9 +50,9 @@ struct LanczosInfo {
     std::size_t factor_bytes = 0;
     double factor_flops = 0.0;
     double factor_seconds = 0.0;
-    double product_seconds = 0.0;  // solves with the factor, or products; 0 on a device, which is not waited for
-    int degree = 0;                // kFiltered: of the polynomial
-    double cut = 0.0;              // kFiltered: eigenvalues below are amplified
+    double product_seconds = 0.0;   // solves with the factor, or products; 0 on a device, which is not waited for
+    int degree = 0;                 // kFiltered: of the polynomial
+    double cut = 0.0;               // kFiltered: eigenvalues below are amplified
     std::ptrdiff_t n_products = 0;  // kFiltered: vectors multiplied with A
 };
 

@@ -27,8 +27,14 @@ public:
     // work: two blocks.
     ChebyshevFilter(const Tall& tall, Apply& apply, T* work, std::ptrdiff_t n, std::ptrdiff_t block, int degree,
                     double cut, double high)
-        : tall_(tall), apply_(apply), product_(work), spare_(work + block * n), n_(n), degree_(degree),
-          centre_(0.5 * (cut + high)), half_(0.5 * (high - cut)) {}
+        : tall_(tall),
+          apply_(apply),
+          product_(work),
+          spare_(work + block * n),
+          n_(n),
+          degree_(degree),
+          centre_(0.5 * (cut + high)),
+          half_(0.5 * (high - cut)) {}
 
     void operator()(const T* in, T* out, std::ptrdiff_t count) {
         // Odd members of the recurrence are made in `out`, even ones beside it.
@@ -209,8 +215,8 @@ inline int filter_degree(const FilterPlan& plan, double most) {
     return 2 * static_cast<int>(0.5 * std::clamp(degree, 1.0, kMaxDegree)) + 1;
 }
 
-// The k smallest eigenpairs by the filtered method. upper_bound: what the largest eigenvalue hardly exceeds; safe_bound:
-// what it never does (Gershgorin's). Allocates with make_work(count), which returns something with data().
+// The k smallest eigenpairs by the filtered method. upper_bound: what the largest eigenvalue hardly exceeds;
+// safe_bound: what it never does (Gershgorin's). Allocates with make_work(count), which returns something with data().
 template <class T, class Tall, class Apply, class MakeWork>
 void filtered_lanczos(const Tall& tall, Apply& apply, const LanczosParams& params, T* basis, std::ptrdiff_t n,
                       double upper_bound, double safe_bound, MakeWork&& make_work, LanczosInfo& info,
@@ -236,6 +242,7 @@ void filtered_lanczos(const Tall& tall, Apply& apply, const LanczosParams& param
     for (int attempt = 1;; ++attempt) {
         info.degree = filter_degree(plan, most);
         info.cut = plan.cut;
+        target.spread = (plan.high - plan.low) / params.lambda_max;
         ChebyshevFilter<T, Tall, Apply> filter(tall, apply, work.data(), n, block, info.degree, plan.cut, plan.high);
         BlockLanczos<T, Tall, decltype(filter)> loop(tall, basis, n, k, block, params.n_basis, params.seed, target,
                                                      filter);

@@ -17,10 +17,11 @@
 namespace fastsoft::detail {
 
 inline void check_eigenvectors(const LanczosParams& params, std::ptrdiff_t n) {
-    FASTSOFT_EXPECTS(params.n_eigenvectors >= 1 && params.n_basis > params.n_eigenvectors &&
-                         params.n_basis % params.block_size == 0 && params.n_basis + params.block_size <= n,
-                     "n_basis must be a multiple of block_size above n_eigenvectors with n_basis + block_size <= n, got ",
-                     params.n_basis);
+    FASTSOFT_EXPECTS(
+        params.n_eigenvectors >= 1 && params.n_basis > params.n_eigenvectors &&
+            params.n_basis % params.block_size == 0 && params.n_basis + params.block_size <= n,
+        "n_basis must be a multiple of block_size above n_eigenvectors with n_basis + block_size <= n, got ",
+        params.n_basis);
 }
 
 // Rayleigh-Ritz on the span of the first k rows with A itself: removes what rounding in B left, restores

@@ -30,6 +30,7 @@ struct Target {
     double shift = 0.0;
     double scale = 1.0;             // lambda_max, to which residuals of A are relative
     std::ptrdiff_t n_negative = 0;  // kInverse: exact number of negative theta
+    double spread = 1.0;            // kFilter: bound on the distance of any two eigenvalues of A, relative to scale
     // kFilter: give up after so many restarts while wanted theta are not above 1: there are too few such eigenvalues.
     int patience = std::numeric_limits<int>::max();
 
@@ -40,7 +41,7 @@ struct Target {
 
     // Bound on ||A v - value v|| / scale from the residual of B.
     // kInverse: A - shift = B^-1, so r_A = -(A - shift) r_B / theta.
-    // kFilter: with p(lambda) = theta, |mu - lambda| <= scale |p(mu) - theta| / (theta - 1) for every unwanted mu.
+    // kFilter: with p(lambda) = theta, |p(mu) - theta| >= theta - 1 for every unwanted mu, |mu - lambda| <= spread.
     double relative_residual(double theta, double residual) const {
         switch (map) {
             case Map::kInverse:
@@ -48,7 +49,7 @@ struct Target {
             case Map::kNegative:
                 return residual / scale;
             default:
-                return theta > 1.0 ? residual / (theta - 1.0) : std::numeric_limits<double>::infinity();
+                return theta > 1.0 ? spread * residual / (theta - 1.0) : std::numeric_limits<double>::infinity();
         }
     }
 
@@ -59,9 +60,17 @@ template <class T, class Tall, class Apply>
 class BlockLanczos {
 public:
     // basis: (n_basis + block, n).
-    BlockLanczos(const Tall& tall, T* basis, std::ptrdiff_t n, std::ptrdiff_t k, std::ptrdiff_t block, std::ptrdiff_t n_basis,
-                 std::uint64_t seed, const Target& target, Apply& apply)
-        : tall_(tall), v_(basis), n_(n), k_(k), b_(block), capacity_(n_basis), seed_(seed), target_(target), apply_(apply) {
+    BlockLanczos(const Tall& tall, T* basis, std::ptrdiff_t n, std::ptrdiff_t k, std::ptrdiff_t block,
+                 std::ptrdiff_t n_basis, std::uint64_t seed, const Target& target, Apply& apply)
+        : tall_(tall),
+          v_(basis),
+          n_(n),
+          k_(k),
+          b_(block),
+          capacity_(n_basis),
+          seed_(seed),
+          target_(target),
+          apply_(apply) {
         h_ = SmallMatrix::Zero(capacity_ + b_, capacity_ + b_);
     }
 

@@ -48,7 +48,9 @@ struct ProjectBlock {
     };
 
     FASTSOFT_HD static std::ptrdiff_t n_chunks(std::ptrdiff_t n) { return divide_up(n, kTallChunk); }
-    FASTSOFT_HD static std::ptrdiff_t n_blocks(const Arguments& a) { return n_chunks(a.n) * n_row_tiles(a) * n_col_tiles(a); }
+    FASTSOFT_HD static std::ptrdiff_t n_blocks(const Arguments& a) {
+        return n_chunks(a.n) * n_row_tiles(a) * n_col_tiles(a);
+    }
     FASTSOFT_HD static int n_phases(const Arguments&) { return 2 * (kRows / kPassRows); }
 
     FASTSOFT_HD static void phase(int phase, const Arguments& a, Shared& shared, Registers& registers,
@@ -79,8 +81,7 @@ struct ProjectBlock {
                 total += static_cast<double>(shared.sum[thread][lane]);
             }
             const int group = thread / (kPassRows * kCols);
-            const std::ptrdiff_t row =
-                first_row(a, row_tile, group) + pass * kPassRows + thread / kCols % kPassRows;
+            const std::ptrdiff_t row = first_row(a, row_tile, group) + pass * kPassRows + thread / kCols % kPassRows;
             const std::ptrdiff_t col = first_col(a, col_tile, group) + thread % kCols;
             if (row < a.m && col < a.b) {
                 a.partial[(chunk * a.m + row) * a.b + col] = total;
@@ -186,13 +187,13 @@ struct SumChunksBlock {
     }
 };
 
-// W -= C' V for up to 16 rows of W at a time, in place. A thread has two columns of W in its registers and reads V once;
-// C goes through shared memory, in tiles of rows. Bytes: V once for 16 rows of W; W once in, once out.
+// W -= C' V for up to 16 rows of W at a time, in place. A thread has two columns of W in its registers and reads V
+// once; C goes through shared memory, in tiles of rows. Bytes: V once for 16 rows of W; W once in, once out.
 template <class T>
 struct ProjectOutBlock {
     static constexpr int kThreads = 256;
     static constexpr int kColumns = 2;
-    static constexpr int kRows = 16;  // of W
+    static constexpr int kRows = 16;   // of W
     static constexpr int kTile = 128;  // rows of C
 
     struct Arguments {
@@ -224,7 +225,8 @@ struct ProjectOutBlock {
             for (std::ptrdiff_t e = thread; e < count * kRows; e += kThreads) {
                 const std::ptrdiff_t row = e / kRows;
                 const std::ptrdiff_t col = e % kRows;
-                shared.c[row][col] = first_w + col < a.b ? static_cast<T>(a.c[(tile + row) * a.b + first_w + col]) : T(0);
+                shared.c[row][col] =
+                    first_w + col < a.b ? static_cast<T>(a.c[(tile + row) * a.b + first_w + col]) : T(0);
             }
             return;
         }
@@ -369,8 +371,7 @@ struct RotateBlock {
             for (int e = thread; e < kDepth * kTileCols; e += kThreads) {
                 const int d = e / kTileCols;
                 const int c = e % kTileCols;
-                shared.v[d][c] =
-                    step + d < a.m && col + c < a.count ? a.v[(step + d) * a.n + a.first + col + c] : T(0);
+                shared.v[d][c] = step + d < a.m && col + c < a.count ? a.v[(step + d) * a.n + a.first + col + c] : T(0);
             }
             return;
         }
