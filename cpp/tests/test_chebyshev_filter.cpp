@@ -114,7 +114,7 @@ TEST(filtered_lanczos_notices_a_cut_that_is_too_low) {
                                                                           1.0);
         detail::Target target;
         target.map = detail::Target::Map::kFilter;
-        target.patience = 3;
+        target.patience = 20;
         detail::BlockLanczos<double, TallCpu<double>, decltype(filter)> loop(tall, basis.data(), 3000, k, 16, 48, 0,
                                                                              target, filter);
         const auto info = loop.run(1e-6, 60, monitor);

@@ -5,8 +5,12 @@ Native operations of fastsoft on CUDA devices. Private: call them through the pa
 """
 from __future__ import annotations
 import fastsoft._dispatch
+import numpy
 import typing
 __all__: list[str] = ['architectures', 'guided_filter', 'image_gradient', 'installation', 'matting_laplacian_csr', 'matting_laplacian_stencil', 'matting_n_entries', 'operator_apply', 'operator_diagonal', 'problem', 'slic', 'value_range']
+__all__: list[str] = ['architectures', 'estimate_lambda_max', 'guided_filter', 'image_gradient', 'installation', 'matting_laplacian_csr', 'matting_laplacian_stencil', 'matting_n_entries', 'operator_apply', 'operator_diagonal', 'problem', 'smallest_eigenvectors', 'value_range']
+def estimate_lambda_max(terms: list[typing.Any], like: fastsoft._dispatch.DeviceArray, seed: typing.SupportsInt | typing.SupportsIndex) -> float:
+    ...
 def guided_filter(guide: fastsoft._dispatch.DeviceArray, source: fastsoft._dispatch.DeviceArray, out: fastsoft._dispatch.DeviceArray, radius: typing.SupportsInt | typing.SupportsIndex, epsilon: typing.SupportsFloat | typing.SupportsIndex, clip: typing.SupportsFloat | typing.SupportsIndex, progress: typing.Any) -> bool:
     ...
 def image_gradient(image: fastsoft._dispatch.DeviceArray, out: fastsoft._dispatch.DeviceArray) -> None:
@@ -26,6 +30,7 @@ def operator_diagonal(terms: list[typing.Any], out: fastsoft._dispatch.DeviceArr
 def problem() -> str:
     ...
 def slic(image: fastsoft._dispatch.DeviceArray, labels: fastsoft._dispatch.DeviceArray, n_segments: typing.SupportsInt | typing.SupportsIndex, adaptive: bool, compactness: typing.SupportsFloat | typing.SupportsIndex, max_iterations: typing.SupportsInt | typing.SupportsIndex, enforce_connectivity: bool, progress: typing.Any) -> int:
+def smallest_eigenvectors(terms: list[typing.Any], basis: fastsoft._dispatch.DeviceArray, values: numpy.ndarray, residuals: numpy.ndarray, method: str, block_size: typing.SupportsInt | typing.SupportsIndex, tolerance: typing.SupportsFloat | typing.SupportsIndex, shift: typing.SupportsFloat | typing.SupportsIndex, max_negative: typing.SupportsInt | typing.SupportsIndex, lambda_max: typing.SupportsFloat | typing.SupportsIndex, max_restarts: typing.SupportsInt | typing.SupportsIndex, seed: typing.SupportsInt | typing.SupportsIndex, n_grid_rows: typing.SupportsInt | typing.SupportsIndex, n_grid_cols: typing.SupportsInt | typing.SupportsIndex, progress: typing.Any) -> tuple[bool, int, float, float, int, int, float, float, float, int, int]:
     ...
 def value_range(values: fastsoft._dispatch.DeviceArray) -> tuple[typing.Any, ...]:
     ...

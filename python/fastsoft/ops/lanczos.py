@@ -27,6 +27,8 @@ BLOCK_SIZE = 16
 
 # Lanczos vectors per wanted pair. With 2.3 of them convergence takes one block less at most.
 BASIS_SHARE = 1.6
+# "filtered" takes more steps than solves: room for a few blocks beside what a restart keeps.
+FILTERED_ROOM = 4 * BLOCK_SIZE
 # Default shift: minus this share of lambda_max at 640x480, growing with the wanted eigenvalues, that is with the
 # spacing of pixels. Below the smallest eigenvalue of most photographs: the factorisation is then Cholesky's, which is
 # stable in float32. Where it is not below, the shift is lowered (see below). From five times as far, convergence takes
@@ -201,6 +203,8 @@ def smallest_eigenvectors(
         raise ValueError('method must be "filtered" or "lanczos" on a CUDA device, got "shift-invert"')
     block = BLOCK_SIZE
     default_basis = math.ceil(BASIS_SHARE * k / block + 1) * block
+    if method == "filtered":
+        default_basis = max(default_basis, math.ceil((k + FILTERED_ROOM) / block) * block)
     if n_basis is not None:
         n_basis = math.ceil(check_int(n_basis, "n_basis", low=k + 1) / block) * block
     wanted_basis = max(n_basis or default_basis, (k // block + 2) * block)

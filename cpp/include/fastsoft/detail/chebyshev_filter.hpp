@@ -223,7 +223,9 @@ void filtered_lanczos(const Tall& tall, Apply& apply, const LanczosParams& param
                       Monitor& monitor) {
     constexpr int kAttempts = 6;
     constexpr int kPatience = 20;
-    const double most = 0.1 / std::sqrt(static_cast<double>(std::numeric_limits<T>::epsilon()));
+    // Rounding in products is relative to what is amplified most, and has to stay below the tolerance.
+    const auto epsilon = static_cast<double>(std::numeric_limits<T>::epsilon());
+    const double most = std::clamp(0.02 * params.tolerance / epsilon, 30.0, 0.1 / std::sqrt(epsilon));
     const std::ptrdiff_t k = params.n_eigenvectors;
     const std::ptrdiff_t block = params.block_size;
     FilterPlan plan;
