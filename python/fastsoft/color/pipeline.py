@@ -38,7 +38,7 @@ SUM_SLACK = 5e-7
 
 # Working memory on a device that does not grow with the photograph: of a tile of the networks; of the projection of
 # alphas, for each of so many pixels at a time; of CUDA and its libraries.
-TILE_BYTES = 350_000_000
+TILE_BYTES = 250_000_000
 PROJECTION_BYTES, PROJECTED_PIXELS = 56, 1 << 21
 CONTEXT_BYTES = 500_000_000
 
@@ -241,7 +241,7 @@ def device_memory(shape: tuple[int, ...], n_colors: int, *, itemsize: int = 4, p
     For n colours and numbers of s bytes, per pixel: 3 s for the photograph, and 12 for it in float32 if that is
     another; 4 n for alphas and 4 n for coefficients of the colours; 12 n for colours, and 3 s n for colours of another
     type than float32. If alphas are processed or of another type, s n for these; smoothing needs 4 n + 104 besides, but
-    before there are colours. To that come 350 MB for the tiles that networks work on or, if alphas are projected and it
+    before there are colours. To that come 250 MB for the tiles that networks work on or, if alphas are projected and it
     is more, 56 n bytes for each of up to 2 million pixels that are projected at a time; and 500 MB for the context of
     CUDA and the working memory of its libraries.
 
@@ -249,7 +249,7 @@ def device_memory(shape: tuple[int, ...], n_colors: int, *, itemsize: int = 4, p
     --------
     >>> from fastsoft.color import device_memory
     >>> [round(device_memory(shape, 7) / 1e9, 1) for shape in [(1080, 1920), (2160, 3840), (4320, 7680)]]
-    [1.2, 2.1, 5.9]
+    [1.1, 2.0, 5.8]
     """
     n_pixels = shape[0] * shape[1]
     other = itemsize != 4
