@@ -94,7 +94,6 @@ def random_csr(rng, n, dtype):
     return (keep @ matrix @ keep).tocsr()
 
 
-@pytest.mark.filterwarnings("ignore:Sparse CSR tensor support is in beta")
 @pytest.mark.parametrize("shape", [(1, 1), (2, 3), (17, 70)])
 def test_backends_agree(rng, backend, shape, dtype):
     stencil = random_stencil(rng, *shape, dtype)
@@ -123,7 +122,6 @@ def test_backends_agree(rng, backend, shape, dtype):
         np.testing.assert_array_equal(first, backend.numpy(operator @ backend.array(x)))
 
 
-@pytest.mark.filterwarnings("ignore:Sparse CSR tensor support is in beta")
 def test_bad_operators_are_refused_with_the_same_words(rng, backend):
     with pytest.raises(ValueError, match=r"weights must have shape \(13, H, W\), got \(12, 3, 3\)"):
         fastsoft.StencilMatrix(backend.array(np.zeros((12, 3, 3))))
@@ -158,7 +156,6 @@ def test_bad_operators_are_refused_with_the_same_words(rng, backend):
             fastsoft.OperatorSum([backend.sparse(bad)]) @ backend.array(np.zeros(12))
 
 
-@pytest.mark.filterwarnings("ignore:Sparse CSR tensor support is in beta")
 def test_operators_on_a_device_stay_there(rng, device_backend):
     host = random_stencil(rng, 3, 4, np.float64)
     there = fastsoft.StencilMatrix(device_backend.array(host.weights))

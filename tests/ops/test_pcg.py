@@ -224,7 +224,6 @@ def on(backend, stencil):
     return fastsoft.StencilMatrix(backend.array(stencil.weights))
 
 
-@pytest.mark.filterwarnings("ignore:Sparse CSR tensor support is in beta")
 @pytest.mark.parametrize("shape", [(1, 1), (2, 3), (20, 31), (17, 70)])
 @pytest.mark.parametrize("preconditioner", ["jacobi", None])
 def test_backends_solve_like_the_textbook(rng, backend, shape, preconditioner):
@@ -271,7 +270,6 @@ def test_backends_start_where_they_are_told(rng, backend, dtype):
     np.testing.assert_allclose(backend.numpy(far.x)[:, 1], backend.numpy(cold.x)[:, 1], atol=1e-3)
 
 
-@pytest.mark.filterwarnings("ignore:Sparse CSR tensor support is in beta")
 @pytest.mark.parametrize("k", [1, 2, 130])
 def test_backends_keep_the_best_iterate(backend, k):
     # As in test_best_iterate_is_kept_when_the_residual_rises; 130 columns are more than a launch has factors for.
@@ -290,7 +288,6 @@ def test_backends_keep_the_best_iterate(backend, k):
         np.testing.assert_allclose(backend.numpy(result.x), expected.x, rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.filterwarnings("ignore:Sparse CSR tensor support is in beta")
 def test_backends_report_what_cannot_be_solved(rng, backend):
     indefinite = fastsoft.OperatorSum([backend.sparse(sparse.diags_array([1.0, -1.0, 2.0, 3.0]).tocsr())])
     with pytest.raises(fastsoft.ConvergenceError, match="not positive definite"):

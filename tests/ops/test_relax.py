@@ -222,7 +222,6 @@ def test_backends_equal_the_reference(rng, backend, shape, n_layers):
     assert [info.converged for info in result.info] == [True] * 6
 
 
-@pytest.mark.filterwarnings("ignore:Sparse CSR tensor support is in beta")
 def test_backends_agree(rng, backend, dtype):
     segments, laplacian, gradient = problem(rng, 21, 53, 4, dtype)
     n = 21 * 53
