@@ -19,6 +19,7 @@ def test_tree_has_the_declared_layout():
     problems = [
         *check_layout.check_operations(),
         *check_layout.check_cuda_operations(),
+        *check_layout.check_type_names(),
         *check_layout.check_public_names(),
         *check_layout.check_imports(),
         *check_layout.check_files(check_layout.tracked_files()),

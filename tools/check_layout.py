@@ -135,6 +135,21 @@ def check_cuda_operations() -> list[str]:
     return problems
 
 
+def check_type_names() -> list[str]:
+    """Find types of one name in several headers.
+
+    Headers meet in one module, where the linker keeps one of two instances of the same name, whatever they are made of.
+    """
+    problems = []
+    found: dict[str, str] = {}
+    for path in sorted(ROOT.glob("cpp/include/fastsoft/**/*.hpp")):
+        where = path.relative_to(ROOT).as_posix()
+        for name in re.findall(r"^(?:struct|class) (\w+)(?: final)?[^;\n]*\{", path.read_text(encoding="utf-8"), re.M):
+            if found.setdefault(name, where) != where:
+                problems.append(f"{where}: type {name} has the name of one in {found[name]}")
+    return problems
+
+
 def lazy_names() -> tuple[dict[str, str], dict[str, str]]:
     """Return public name -> module twice: as loaded at run time, and as declared to type checkers."""
     tree = ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8"))
@@ -215,6 +230,7 @@ def main() -> int:
     problems = [
         *check_operations(),
         *check_cuda_operations(),
+        *check_type_names(),
         *check_public_names(),
         *check_imports(),
         *check_files(tracked_files()),

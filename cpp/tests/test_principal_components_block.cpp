@@ -40,11 +40,11 @@ struct Moments {
         const ptrdiff_t n_mean_chunks = divide_up(pixels.n(), mean_chunk);
         Guarded<double> sums(n_mean_chunks * pixels.n_channels());
         emulate<Mean>({pixels, mean_chunk, &not_finite, sums.data(), first.data()}, order);
-        emulate<detail::ColumnSumsBlock>({sums.data(), n_mean_chunks, pixels.n_channels(), mean.data(), n}, order);
+        emulate<detail::ColumnMeansBlock>({sums.data(), n_mean_chunks, pixels.n_channels(), mean.data(), n}, order);
         const ptrdiff_t n_chunks = divide_up(pixels.n(), chunk);
         Guarded<double> partial(n_chunks * n_products(pixels));
         emulate<Products>({pixels, {mean.data(), first.data()}, chunk, partial.data()}, order);
-        emulate<detail::ColumnSumsBlock>({partial.data(), n_chunks, n_products(pixels), products.data(), n}, order);
+        emulate<detail::ColumnMeansBlock>({partial.data(), n_chunks, n_products(pixels), products.data(), n}, order);
         CHECK(sums.intact() && partial.intact() && mean.intact() && first.intact() && products.intact());
     }
 

@@ -88,7 +88,7 @@ void combine_all() {
         for (int i = 0; i < 2; ++i) {
             const View<T, 2> segments(found[i].data() + problem.n - 1, {problem.n, problem.n_segments},
                                       {-1, problem.n});
-            using Block = detail::CombineBlock<T>;
+            using Block = detail::CombineSegmentsBlock<T>;
             const typename Block::Arguments all{problem.source(), T(0.8), segments, nullptr};
             Guarded<double> sums(Block::n_blocks(all));
             Guarded<double> total(1);

@@ -226,7 +226,7 @@ void test_row_sums() {
         const auto v = numbers<T>(b * n, 11);
         const auto factor = numbers<double>(b, 12);
         const auto sums = [&](const auto& term, Order order) {
-            using Block = detail::RowSumsBlock<std::remove_cvref_t<decltype(term)>>;
+            using Block = detail::TallRowSumsBlock<std::remove_cvref_t<decltype(term)>>;
             const std::ptrdiff_t n_chunks = Block::n_chunks(n);
             Guarded<double> partial(n_chunks * b);
             Guarded<double> total(b);
@@ -270,7 +270,7 @@ TEST(tall_blocks_combine) {
         if (c == 0.0) {
             fastsoft::tests::spoil(*reinterpret_cast<std::array<double, 3000>*>(out.data()));
         }
-        emulate<detail::CombineBlock<double>>({size, 2.0, x.data(), -3.0, y.data(), c, out.data()}, Order::forward);
+        emulate<detail::TallCombineBlock<double>>({size, 2.0, x.data(), -3.0, y.data(), c, out.data()}, Order::forward);
         CHECK(out.intact());
         for (std::ptrdiff_t i = 0; i < size; ++i) {
             const auto e = static_cast<std::size_t>(i);

@@ -167,7 +167,7 @@ private:
     using Assign = detail::KmeansAssignBlock<T>;
     using Errors = detail::KmeansErrorBlock;
     using Sums = detail::KmeansSumsBlock<T>;
-    using Columns = detail::ColumnSumsBlock;
+    using Columns = detail::ColumnMeansBlock;
 
     const Context& context_;
     detail::KmeansData<T> data_;

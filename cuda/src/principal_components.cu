@@ -108,7 +108,7 @@ private:
 
     // Means over the pixels from sums of chunks.
     void add_rows(const double* values, std::ptrdiff_t n_rows, std::ptrdiff_t n_cols, double* out) {
-        using Columns = detail::ColumnSumsBlock;
+        using Columns = detail::ColumnMeansBlock;
         launch<Columns>(context_, principal_components_kernel<Columns>, "principal_components_kernel (sums of chunks)",
                         {values, n_rows, n_cols, out, static_cast<double>(pixels_.n())});
     }

@@ -228,7 +228,7 @@ double combine_eigenvectors(const Context& context, View<const T, 2> eigenvector
     check_pixels(pixels, n_segments);
     const Segments<T> source(context, pixels, {n_segments, coefficients, offsets});
     const detail::SegmentSource<T> all = source.source(0, n);
-    using Block = detail::CombineBlock<T>;
+    using Block = detail::CombineSegmentsBlock<T>;
     const std::ptrdiff_t n_sums = detail::SegmentTile<T>::n_blocks(all);
     const Workspace<double> sums(context, unsigned_size(n_sums) + 1);
     double* const total = sums.data() + n_sums;

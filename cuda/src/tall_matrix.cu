@@ -102,7 +102,7 @@ void TallCuda<T>::project_with(const T* v, std::ptrdiff_t m, const T* w, std::pt
 template <class T>
 template <class Term>
 void TallCuda<T>::row_sums(const Term& term, std::ptrdiff_t b, std::ptrdiff_t n, double* out) const {
-    using Block = detail::RowSumsBlock<Term>;
+    using Block = detail::TallRowSumsBlock<Term>;
     const std::ptrdiff_t n_chunks = Block::n_chunks(n);
     launch_block<Block>({term, b, n, partial_sums(n_chunks, b)}, "tall_matrix_kernel (sums of rows)");
     add_chunks(n_chunks, b, out);
@@ -179,7 +179,7 @@ void TallCuda<T>::dots(const T* x, const T* y, std::ptrdiff_t b, std::ptrdiff_t 
 
 template <class T>
 void TallCuda<T>::combine(std::ptrdiff_t size, T a, const T* x, T b, const T* y, T c, T* z) const {
-    launch_block<detail::CombineBlock<T>>({size, a, x, b, y, c, z}, "tall_matrix_kernel (combine)");
+    launch_block<detail::TallCombineBlock<T>>({size, a, x, b, y, c, z}, "tall_matrix_kernel (combine)");
 }
 
 template <class T>

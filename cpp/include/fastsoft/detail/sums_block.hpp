@@ -18,7 +18,7 @@ FASTSOFT_HD void sum_phase(int phase, Sum (&sums)[Threads], int thread) {
 }
 
 // Sums over rows in order, divided by a number; a thread per column.
-struct ColumnSumsBlock {
+struct ColumnMeansBlock {
     static constexpr int kThreads = 128;
 
     struct Arguments {

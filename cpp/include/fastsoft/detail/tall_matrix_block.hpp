@@ -473,7 +473,7 @@ struct FillNormalBlock {
 // partial (n_chunks, b): what a term says of each column of a row, summed over each chunk in double; neighbouring
 // threads have neighbouring columns, and a tree adds up what they have.
 template <class Term>
-struct RowSumsBlock {
+struct TallRowSumsBlock {
     static constexpr int kThreads = 256;
 
     struct Arguments {
@@ -542,7 +542,7 @@ struct RowProduct {
 
 // z = a x + b y + c z, elements apart; z is not read where c is 0.
 template <class T>
-struct CombineBlock {
+struct TallCombineBlock {
     static constexpr int kThreads = 256;
     static constexpr int kPerThread = 4;
 
