@@ -98,11 +98,12 @@ def install(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let all torch tensors be on device 0, and the host be that device."""
     locate = _dispatch._torch_device
 
-    def torch_device(tensor: Any, name: str) -> str:
-        assert locate(tensor, name) == "cpu"
+    def torch_device(tensor: Any, name: str, layout: str = "strided") -> str:
+        assert locate(tensor, name, layout) == "cpu"
         return "cuda:0"
 
     monkeypatch.setattr(_native, "cuda", module)
     monkeypatch.setattr(network_device, "problem", lambda: "")
+    monkeypatch.setattr(network_device, "free_bytes", lambda _: 8 << 30)
     monkeypatch.setattr(_dispatch, "_TorchCudaPlace", HostPlace)
     monkeypatch.setattr(_dispatch, "_torch_device", torch_device)

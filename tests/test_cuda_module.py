@@ -15,8 +15,17 @@ from tests.subprocesses import run_python
 BUILT = importlib.util.find_spec("fastsoft._cuda") is not None
 built = pytest.mark.skipif(not BUILT, reason="fastsoft was built without CUDA")
 
-# What only devices need.
-INFRASTRUCTURE = {"installation", "problem", "value_range"}
+# What only devices need: facts, what checks and conversions of arguments ask for, steps of iterations on the host.
+INFRASTRUCTURE = {
+    "installation",
+    "pixel_planes",
+    "problem",
+    "row_sums",
+    "sparsify_gram",
+    "sparsify_peaks",
+    "sparsify_sums",
+    "value_range",
+}
 
 
 def functions(module):

@@ -5,9 +5,10 @@
 #include <cstddef>
 #include <vector>
 
-#include "fastsoft/core/error.hpp"
 #include "fastsoft/core/parallel.hpp"
+#include "fastsoft/detail/estimate_foreground_checks.hpp"
 #include "fastsoft/detail/estimate_foreground_pixel.hpp"
+#include "fastsoft/detail/mirrored_position.hpp"
 #include "fastsoft/estimate_foreground.hpp"
 
 namespace fastsoft {
@@ -18,22 +19,8 @@ using std::ptrdiff_t;
 // What is summed over windows: F alpha and B (1 - alpha) of three channels, and alpha.
 constexpr std::size_t kSums = 7;
 constexpr std::size_t kAlpha = 6;
-constexpr double kSlack = 1e-5;
 // Rows of a band, at the least: each begins by summing the rows of its first windows anew.
 constexpr ptrdiff_t kBandRows = 64;
-
-// The position inside [0, n) that a position outside is mirrored to, without repeating the border.
-ptrdiff_t mirrored(ptrdiff_t i, ptrdiff_t n) {
-    if (n == 1) {
-        return 0;
-    }
-    const ptrdiff_t period = 2 * (n - 1);
-    i %= period;
-    if (i < 0) {
-        i += period;
-    }
-    return i < n ? i : period - i;
-}
 
 // Colours of a picture: a strided view of (H, W, 3).
 template <class T>
@@ -82,7 +69,7 @@ void fuse_band(const View<const T, 3>& image, const Source<T>& source, ptrdiff_t
         columns[i].assign(static_cast<std::size_t>(width), 0.0);
     }
     const auto add = [&](ptrdiff_t row, double sign) {
-        read_row(source, mirrored(row, height), values);
+        read_row(source, detail::mirrored_position(row, height), values);
         for (std::size_t i = 0; i < kSums; ++i) {
             const T* const from = values[i].data();
             double* const to = columns[i].data();
@@ -94,7 +81,7 @@ void fuse_band(const View<const T, 3>& image, const Source<T>& source, ptrdiff_t
     // Columns that enter and leave the window on its way along a row.
     std::vector<ptrdiff_t> folded(static_cast<std::size_t>(width + size));
     for (ptrdiff_t i = 0; i < width + size; ++i) {
-        folded[static_cast<std::size_t>(i)] = mirrored(i - before, width);
+        folded[static_cast<std::size_t>(i)] = detail::mirrored_position(i - before, width);
     }
     const double* column[kSums];
     for (std::size_t i = 0; i < kSums; ++i) {
@@ -114,8 +101,8 @@ void fuse_band(const View<const T, 3>& image, const Source<T>& source, ptrdiff_t
         for (ptrdiff_t col = 0; col < width; ++col) {
             const T a = source.alpha(row, col);
             const double mean_alpha = sums[kAlpha] * scale;
-            const double f_scale = scale / (mean_alpha + kSlack);
-            const double b_scale = scale / ((1.0 - mean_alpha) + kSlack);
+            const double f_scale = detail::fused_scale(mean_alpha, scale);
+            const double b_scale = detail::fused_scale(1.0 - mean_alpha, scale);
             for (std::size_t i = 0; i < 3; ++i) {
                 const auto channel = static_cast<ptrdiff_t>(i);
                 // Sums that should be 0 may be off by a rounding to either side.
@@ -155,7 +142,7 @@ bool inside(const View<const T, N>& array) {
                 const T* const values = &array(row, col, 0);
                 for (ptrdiff_t i = 0; i < array.extent(2); ++i) {
                     const T value = values[i * array.stride(2)];
-                    bad |= static_cast<int>(!(value >= T(0) && value <= T(1)));
+                    bad |= detail::outside_unit(value);
                 }
             }
         }
@@ -166,34 +153,17 @@ bool inside(const View<const T, N>& array) {
     return good;
 }
 
-template <class T>
-View<T, 3> layer_of(const View<T, 4>& all, ptrdiff_t layer) {
-    if (all.data() == nullptr) {
-        return {};
-    }
-    return View<T, 3>(all.data() + layer * all.stride(2), {all.extent(0), all.extent(1), all.extent(3)},
-                      {all.stride(0), all.stride(1), all.stride(3)});
-}
-
 }  // namespace
 
 template <class T>
 ForegroundFault blur_fusion(const View<const T, 3>& image, const View<const T, 3>& alphas,
                             const View<T, 4>& foregrounds, const View<T, 4>& backgrounds,
                             const BlurFusionParams& params, Monitor& monitor) {
+    detail::check_foreground(image, alphas, foregrounds, backgrounds);
+    detail::check_blur_fusion(params);
     const ptrdiff_t height = alphas.extent(0);
     const ptrdiff_t width = alphas.extent(1);
     const ptrdiff_t n = alphas.extent(2);
-    FASTSOFT_EXPECTS(height > 0 && width > 0 && n > 0, "alphas must not be empty");
-    FASTSOFT_EXPECTS(image.extent(0) == height && image.extent(1) == width && image.extent(2) == 3,
-                     "image must have shape (H, W, 3) with the size of alphas");
-    for (const auto* const out : {&foregrounds, &backgrounds}) {
-        FASTSOFT_EXPECTS(out->data() == nullptr || (out->extent(0) == height && out->extent(1) == width &&
-                                                    out->extent(2) == n && out->extent(3) == 3),
-                         "foregrounds and backgrounds must have shape (H, W, n, 3) with the sizes of alphas");
-    }
-    FASTSOFT_EXPECTS(foregrounds.data() != nullptr, "foregrounds must not be empty");
-    FASTSOFT_EXPECTS(params.first_size >= 1 && params.second_size >= 1, "window sizes must be at least 1");
     if (!inside(alphas)) {
         return ForegroundFault::alpha;
     }
@@ -205,12 +175,11 @@ ForegroundFault blur_fusion(const View<const T, 3>& image, const View<const T, 3
         return View<T, 3>(first.data() + begin * height * width, {height, width, 3}, {width, 1, height * width});
     };
     for (ptrdiff_t i = 0; i < n; ++i) {
-        const View<const T, 2> alpha(alphas.data() + i * alphas.stride(2), {height, width},
-                                     {alphas.stride(0), alphas.stride(1)});
+        const View<const T, 2> alpha = detail::layer_of(alphas, i);
         monitor.report(static_cast<double>(i) / static_cast<double>(n));
         fuse<T>(image, {image, image, alpha}, params.first_size, planes(0), planes(3));
-        fuse<T>(image, {planes(0), planes(3), alpha}, params.second_size, layer_of(foregrounds, i),
-                layer_of(backgrounds, i));
+        fuse<T>(image, {planes(0), planes(3), alpha}, params.second_size, detail::layer_of(foregrounds, i),
+                detail::layer_of(backgrounds, i));
     }
     monitor.report(1.0);
     return ForegroundFault::none;

@@ -8,6 +8,7 @@
 
 #include "fastsoft/core/error.hpp"
 #include "fastsoft/core/parallel.hpp"
+#include "fastsoft/detail/distance_transform_pixel.hpp"
 
 namespace fastsoft {
 namespace {
@@ -15,7 +16,7 @@ namespace {
 // Columns of a task of the first pass: one cache line of the mask, and as many rows ahead as the prefetcher likes.
 constexpr std::ptrdiff_t kColumnGrain = 256;
 constexpr std::ptrdiff_t kRowGrain = 16;
-constexpr std::int32_t kNone = std::numeric_limits<std::int32_t>::max();
+using detail::kNoDistance;
 
 // One parabola of the lower envelope: it is the nearest column from `begin` on.
 struct Piece {
@@ -23,7 +24,7 @@ struct Piece {
     std::ptrdiff_t begin;
 };
 
-// distance[c]: rows to the nearest pixel of the set in column c, kNone without one.
+// distance[c]: rows to the nearest pixel of the set in column c, kNoDistance without one.
 void transform_row(const std::int32_t* distance, std::ptrdiff_t n_cols, std::vector<Piece>& envelope, double* out) {
     envelope.clear();
     const auto square = [&](std::ptrdiff_t column) {
@@ -35,7 +36,7 @@ void transform_row(const std::int32_t* distance, std::ptrdiff_t n_cols, std::vec
         return step * step + square(column);
     };
     for (std::ptrdiff_t c = 0; c < n_cols; ++c) {
-        if (distance[c] == kNone) {
+        if (distance[c] == kNoDistance) {
             continue;
         }
         while (!envelope.empty() &&
@@ -64,25 +65,27 @@ void transform_row(const std::int32_t* distance, std::ptrdiff_t n_cols, std::vec
         const std::ptrdiff_t column = envelope[i].column;
         const auto offset = static_cast<double>(square(column));
         for (std::ptrdiff_t at = envelope[i].begin; at < end; ++at) {
-            const auto step = static_cast<double>(at - column);
-            out[at] = std::sqrt(step * step + offset);
+            out[at] = std::sqrt(detail::squared_distance(at - column, offset));
         }
     }
 }
 
 }  // namespace
 
-void distance_transform(const std::uint8_t* mask, std::ptrdiff_t n_rows, std::ptrdiff_t n_cols, double* out) {
-    FASTSOFT_EXPECTS(n_rows > 0 && n_cols > 0, "mask must not be empty");
+void distance_transform(const View<const std::uint8_t, 2>& mask, double* out) {
+    FASTSOFT_EXPECTS(mask.size() > 0, "mask must not be empty");
+    FASTSOFT_EXPECTS(mask.is_contiguous(), "mask must be C-contiguous");
+    const std::ptrdiff_t n_rows = mask.extent(0);
+    const std::ptrdiff_t n_cols = mask.extent(1);
     std::vector<std::int32_t> distance(static_cast<std::size_t>(n_rows * n_cols));
     parallel_for(n_cols, kColumnGrain, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
         for (std::ptrdiff_t row = 0; row < n_rows; ++row) {
-            const std::uint8_t* const is_set = mask + row * n_cols;
+            const std::uint8_t* const is_set = mask.data() + row * n_cols;
             std::int32_t* const here = distance.data() + row * n_cols;
             const std::int32_t* const above = row > 0 ? here - n_cols : nullptr;
             for (std::ptrdiff_t c = begin; c < end; ++c) {
-                const std::int32_t before = above == nullptr ? kNone : above[c];
-                here[c] = is_set[c] != 0 ? 0 : before == kNone ? kNone : before + 1;
+                const std::int32_t before = above == nullptr ? kNoDistance : above[c];
+                here[c] = is_set[c] != 0 ? 0 : before == kNoDistance ? kNoDistance : before + 1;
             }
         }
         for (std::ptrdiff_t row = n_rows - 2; row >= 0; --row) {

@@ -3,15 +3,14 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <cstddef>
 #include <memory>
 #include <utility>
 #include <vector>
 
-#include "fastsoft/core/error.hpp"
 #include "fastsoft/core/parallel.hpp"
 #include "fastsoft/detail/checkerboard.hpp"
+#include "fastsoft/detail/estimate_foreground_checks.hpp"
 #include "fastsoft/detail/estimate_foreground_pixel.hpp"
 
 namespace fastsoft {
@@ -29,33 +28,13 @@ constexpr ptrdiff_t kRowGrain = 16;
 // Colours of a pixel of a level: F and B of three channels.
 constexpr ptrdiff_t kColors = 6;
 
-struct Size {
-    ptrdiff_t rows;
-    ptrdiff_t cols;
-};
-
-std::vector<Size> level_sizes(ptrdiff_t height, ptrdiff_t width) {
-    const auto n = static_cast<int>(std::ceil(std::log2(static_cast<double>(std::max(height, width)))));
-    if (n == 0) {
-        return {{1, 1}};
-    }
-    std::vector<Size> sizes;
-    for (int l = 0; l <= n; ++l) {
-        const double exponent = static_cast<double>(l) / static_cast<double>(n);
-        // Rounds halves to even.
-        const auto side = [&](ptrdiff_t full) {
-            return static_cast<ptrdiff_t>(std::nearbyint(std::pow(static_cast<double>(full), exponent)));
-        };
-        sizes.push_back({side(height), side(width)});
-    }
-    return sizes;
-}
+using Size = detail::LevelSize;
 
 // For each of n_to positions the nearest of n_from ones, floor(i n_from / n_to), times a stride.
 std::vector<ptrdiff_t> nearest(ptrdiff_t n_to, ptrdiff_t n_from, ptrdiff_t stride = 1) {
     std::vector<ptrdiff_t> from(static_cast<std::size_t>(n_to));
     for (ptrdiff_t i = 0; i < n_to; ++i) {
-        from[static_cast<std::size_t>(i)] = std::min(i * n_from / n_to, n_from - 1) * stride;
+        from[static_cast<std::size_t>(i)] = detail::nearest_position(i, n_to, n_from) * stride;
     }
     return from;
 }
@@ -73,20 +52,10 @@ struct Problem {
 };
 
 template <class T>
-View<T, 3> layer_of(const View<T, 4>& all, ptrdiff_t layer) {
-    if (all.data() == nullptr) {
-        return {};
-    }
-    return View<T, 3>(all.data() + layer * all.stride(2), {all.extent(0), all.extent(1), all.extent(3)},
-                      {all.stride(0), all.stride(1), all.stride(3)});
-}
-
-template <class T>
 Problem<T> problem_of(const View<const T, 3>& image, const View<const T, 3>& alphas, const View<T, 4>& foregrounds,
                       const View<T, 4>& backgrounds, ptrdiff_t layer) {
-    const View<const T, 2> alpha(alphas.data() + layer * alphas.stride(2), {alphas.extent(0), alphas.extent(1)},
-                                 {alphas.stride(0), alphas.stride(1)});
-    return {image, alpha, layer_of(foregrounds, layer), layer_of(backgrounds, layer)};
+    return {image, detail::layer_of(alphas, layer), detail::layer_of(foregrounds, layer),
+            detail::layer_of(backgrounds, layer)};
 }
 
 // Sums of colours where alpha is nearly 1 and nearly 0, and whether all numbers lie in [0, 1]. S: type of the sums.
@@ -121,8 +90,8 @@ struct Statistics {
     std::array<T, kColors> means() const {
         std::array<T, kColors> colors{};
         for (std::size_t i = 0; i < colors.size(); ++i) {
-            const double count = (i < 3 ? n_foreground : n_background) + 1e-5;
-            colors[i] = static_cast<T>(static_cast<double>(sum[i]) / count);
+            const double count = i < 3 ? n_foreground : n_background;
+            colors[i] = static_cast<T>(detail::first_color(static_cast<double>(sum[i]), count));
         }
         return colors;
     }
@@ -134,12 +103,12 @@ int outside(const T* values, ptrdiff_t count, ptrdiff_t step) {
     int bad = 0;
     if (step == 1) {
         for (ptrdiff_t i = 0; i < count; ++i) {
-            bad |= static_cast<int>(!(values[i] >= T(0) && values[i] <= T(1)));
+            bad |= detail::outside_unit(values[i]);
         }
         return bad;
     }
     for (ptrdiff_t i = 0; i < count; ++i) {
-        bad |= static_cast<int>(!(values[i * step] >= T(0) && values[i * step] <= T(1)));
+        bad |= detail::outside_unit(values[i * step]);
     }
     return bad;
 }
@@ -162,15 +131,14 @@ Statistics<S> statistics(const Problem<T>& problem, ptrdiff_t begin, ptrdiff_t e
         }
         alpha_bad |= outside(&problem.alpha(row, 0), problem.width(), problem.alpha.stride(1));
         for (ptrdiff_t col = 0; col < problem.width(); ++col) {
-            // PyMatting compares float32 with float64 constants, too.
             const auto a = static_cast<double>(problem.alpha(row, col));
             const T* const color = colors + col * pixel;
-            if (a > 0.9) {
+            if (detail::nearly_opaque(a)) {
                 for (std::size_t i = 0; i < 3; ++i) {
                     found.sum[i] += static_cast<S>(color[static_cast<ptrdiff_t>(i) * channel]);
                 }
                 found.n_foreground += 1.0;
-            } else if (a < 0.1) {
+            } else if (detail::nearly_transparent(a)) {
                 for (std::size_t i = 0; i < 3; ++i) {
                     found.sum[3 + i] += static_cast<S>(color[static_cast<ptrdiff_t>(i) * channel]);
                 }
@@ -289,11 +257,11 @@ private:
         // At the border a row is its own neighbour: each position then reads itself only.
 #pragma GCC ivdep
         for (ptrdiff_t k = 0; k < count; ++k) {
-            const T mean_f = (left[k] * f_left[k] + right[k] * f_right[k]) + (up[k] * f_up[k] + down[k] * f_down[k]);
-            const T mean_b = (left[k] * b_left[k] + right[k] * b_right[k]) + (up[k] * b_up[k] + down[k] * b_down[k]);
-            const T rest = image[k] - a[k] * mean_f - (T(1) - a[k]) * mean_b;
-            f[k] = detail::unit_clamp(mean_f + foreground[k] * rest);
-            b[k] = detail::unit_clamp(mean_b + background[k] * rest);
+            const detail::MultilevelColors<T> colors = detail::multilevel_colors<T>(
+                {left[k], right[k], up[k], down[k], foreground[k], background[k]}, image[k], a[k], f_left[k],
+                f_right[k], f_up[k], f_down[k], b_left[k], b_right[k], b_up[k], b_down[k]);
+            f[k] = colors.foreground;
+            b[k] = colors.background;
         }
     }
 
@@ -320,8 +288,7 @@ public:
           alpha_cols_(nearest(size.cols, problem.width(), problem.alpha.stride(1))),
           before_rows_(nearest(size.rows, before_size.rows, before_size.cols * kColors)),
           before_cols_(nearest(size.cols, before_size.cols, kColors)) {
-        const bool small = size.rows <= params.small_size && size.cols <= params.small_size;
-        iterations_ = small ? params.n_small_iterations : params.n_large_iterations;
+        iterations_ = detail::level_iterations(params, size);
     }
 
     // out: colours of this level (rows, cols, 6), or null, when they go to the problem's foreground and background.
@@ -556,8 +523,7 @@ ForegroundFault sequential(const Problem<T>& problem, const std::vector<Size>& s
     Size before_size{1, 1};
     for (const Size& size : sizes) {
         SequentialLevel<T> level(problem, size, before, before_size);
-        const bool small = size.rows <= params.small_size && size.cols <= params.small_size;
-        const int iterations = small ? params.n_small_iterations : params.n_large_iterations;
+        const int iterations = detail::level_iterations(params, size);
         for (int i = 0; i < iterations; ++i) {
             level.iterate(static_cast<T>(params.regularization), static_cast<T>(params.gradient_weight));
         }
@@ -584,22 +550,10 @@ template <class T>
 ForegroundFault multilevel_foreground(const View<const T, 3>& image, const View<const T, 3>& alphas,
                                       const View<T, 4>& foregrounds, const View<T, 4>& backgrounds,
                                       const MultilevelParams& params, Monitor& monitor) {
-    const ptrdiff_t height = alphas.extent(0);
-    const ptrdiff_t width = alphas.extent(1);
+    detail::check_foreground(image, alphas, foregrounds, backgrounds);
+    detail::check_multilevel(params);
     const ptrdiff_t n = alphas.extent(2);
-    FASTSOFT_EXPECTS(height > 0 && width > 0 && n > 0, "alphas must not be empty");
-    FASTSOFT_EXPECTS(image.extent(0) == height && image.extent(1) == width && image.extent(2) == 3,
-                     "image must have shape (H, W, 3) with the size of alphas");
-    for (const auto* const out : {&foregrounds, &backgrounds}) {
-        FASTSOFT_EXPECTS(out->data() == nullptr || (out->extent(0) == height && out->extent(1) == width &&
-                                                    out->extent(2) == n && out->extent(3) == 3),
-                         "foregrounds and backgrounds must have shape (H, W, n, 3) with the sizes of alphas");
-    }
-    FASTSOFT_EXPECTS(foregrounds.data() != nullptr, "foregrounds must not be empty");
-    FASTSOFT_EXPECTS(params.regularization > 0.0 && params.gradient_weight >= 0.0 && params.n_small_iterations >= 0 &&
-                         params.n_large_iterations >= 0,
-                     "regularization must be positive, gradient_weight and iterations not negative");
-    const std::vector<Size> sizes = level_sizes(height, width);
+    const std::vector<Size> sizes = detail::level_sizes(alphas.extent(0), alphas.extent(1));
     if (params.order == ForegroundOrder::sequential) {
         std::vector<ForegroundFault> faults(static_cast<std::size_t>(n), ForegroundFault::none);
         monitor.report(0.0);

@@ -5,7 +5,9 @@
 #include <cmath>
 #include <vector>
 
+#include "fastsoft/core/error.hpp"
 #include "fastsoft/core/parallel.hpp"
+#include "fastsoft/detail/graph_laplacian_row.hpp"
 
 namespace fastsoft {
 namespace {
@@ -89,51 +91,57 @@ void affinity_degrees(const SymmetricOperator<T>& affinity, double* sums, double
 }
 
 template <class T>
-std::int64_t graph_laplacian_n_entries(const CsrView<T>& affinity) {
-    return parallel_sum<std::int64_t>(affinity.n_rows, kGrain, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
-        std::int64_t count = 0;
+void weighted_sum(const CsrView<T>& first, double first_factor, const CsrView<T>& second, double second_factor,
+                  const CsrOutput<T>& out) {
+    FASTSOFT_EXPECTS(first.n_rows == second.n_rows, "matrices must have one number of rows, got ", first.n_rows,
+                     " and ", second.n_rows);
+    const auto over_row = [&](std::ptrdiff_t i, const auto& put) {
+        detail::over_summed_row(first, static_cast<T>(first_factor), second, static_cast<T>(second_factor), i, put);
+    };
+    std::int64_t* const indptr = out.indptr;
+    indptr[0] = 0;
+    parallel_for(first.n_rows, kGrain, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
         for (std::ptrdiff_t i = begin; i < end; ++i) {
-            count += laplacian_row_entries(affinity, i);
+            std::int64_t count = 0;
+            over_row(i, [&](std::int32_t, T) { ++count; });
+            indptr[i + 1] = count;
         }
-        return count;
+    });
+    for (std::ptrdiff_t i = 0; i < first.n_rows; ++i) {
+        indptr[i + 1] += indptr[i];
+    }
+    std::int32_t* const indices = out.indices(indptr[first.n_rows]);
+    T* const data = out.data(indptr[first.n_rows]);
+    parallel_for(first.n_rows, kGrain, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
+        for (std::ptrdiff_t i = begin; i < end; ++i) {
+            std::int64_t place = indptr[i];
+            over_row(i, [&](std::int32_t col, T value) {
+                indices[place] = col;
+                data[place] = value;
+                ++place;
+            });
+        }
     });
 }
 
 template <class T>
-void graph_laplacian_csr(const CsrView<T>& affinity, const double* scale, std::int64_t* indptr, std::int32_t* indices,
-                         T* data) {
+void graph_laplacian_csr(const CsrView<T>& affinity, const double* scale, const CsrOutput<T>& out) {
+    std::int64_t* const indptr = out.indptr;
     indptr[0] = 0;
     for (std::ptrdiff_t i = 0; i < affinity.n_rows; ++i) {
         indptr[i + 1] = indptr[i] + laplacian_row_entries(affinity, i);
     }
+    std::int32_t* const indices = out.indices(indptr[affinity.n_rows]);
+    T* const data = out.data(indptr[affinity.n_rows]);
     parallel_for(affinity.n_rows, kGrain, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
         for (std::ptrdiff_t i = begin; i < end; ++i) {
-            std::int64_t out = indptr[i];
-            if (out == indptr[i + 1]) {
-                continue;
+            if (indptr[i] < indptr[i + 1]) {
+                detail::over_laplacian_row(affinity, scale, i, indptr[i],
+                                           [&](std::int64_t place, std::int32_t col, T value) {
+                                               indices[place] = col;
+                                               data[place] = value;
+                                           });
             }
-            const double own_scale = scale == nullptr ? 1.0 : scale[i];
-            std::int64_t diagonal = -1;
-            double sum = 0.0;
-            for (std::int64_t e = affinity.indptr[i]; e < affinity.indptr[i + 1]; ++e) {
-                const std::int32_t j = affinity.indices[e];
-                if (j >= i && diagonal < 0) {
-                    diagonal = out++;
-                }
-                if (j == i) {
-                    continue;
-                }
-                const auto w = static_cast<double>(affinity.data[e]);
-                sum += w;
-                indices[out] = j;
-                data[out] = static_cast<T>(scale == nullptr ? -w : -w * (own_scale * scale[j]));
-                ++out;
-            }
-            if (diagonal < 0) {
-                diagonal = out;
-            }
-            indices[diagonal] = static_cast<std::int32_t>(i);
-            data[diagonal] = static_cast<T>(sum * (own_scale * own_scale));
         }
     });
 }
@@ -174,8 +182,8 @@ void graph_laplacian_stencil(const StencilView<T>& affinity, const double* scale
 
 #define FASTSOFT_INSTANTIATE(T)                                                                            \
     template void affinity_degrees(const SymmetricOperator<T>&, double*, double*);                         \
-    template std::int64_t graph_laplacian_n_entries(const CsrView<T>&);                                    \
-    template void graph_laplacian_csr(const CsrView<T>&, const double*, std::int64_t*, std::int32_t*, T*); \
+    template void weighted_sum(const CsrView<T>&, double, const CsrView<T>&, double, const CsrOutput<T>&); \
+    template void graph_laplacian_csr(const CsrView<T>&, const double*, const CsrOutput<T>&);              \
     template void graph_laplacian_stencil(const StencilView<T>&, const double*, T*)
 
 FASTSOFT_INSTANTIATE(float);

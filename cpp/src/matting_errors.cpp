@@ -9,45 +9,24 @@
 
 #include "fastsoft/core/error.hpp"
 #include "fastsoft/core/parallel.hpp"
+#include "fastsoft/detail/matting_errors_pixel.hpp"
 
 namespace fastsoft {
 namespace {
 
+using detail::GradientTaps;
+
 constexpr std::ptrdiff_t kRowGrain = 32;
-constexpr int kMaxHalfSize = 64;
 constexpr int kLevels = 10;
 constexpr std::uint8_t kUnassigned = std::numeric_limits<std::uint8_t>::max();
 constexpr double kConnectivityThreshold = 0.15;
 
-// Taps -half_size..half_size of a Gaussian and of its derivative, each of 2-norm 1: the norm of the outer product of
-// two vectors is the product of theirs. The sign of the derivative does not matter to magnitudes.
-struct Taps {
-    Taps(double sigma, int half_size) {
-        double norm_smooth = 0.0;
-        double norm_slope = 0.0;
-        for (int k = -half_size; k <= half_size; ++k) {
-            const double gauss = std::exp(-0.5 * k * k / (sigma * sigma));
-            smooth.push_back(gauss);
-            slope.push_back(k * gauss);
-            norm_smooth += gauss * gauss;
-            norm_slope += k * gauss * k * gauss;
-        }
-        for (std::size_t i = 0; i < smooth.size(); ++i) {
-            smooth[i] /= std::sqrt(norm_smooth);
-            slope[i] /= std::sqrt(norm_slope);
-        }
-    }
-
-    std::vector<double> smooth;
-    std::vector<double> slope;
-};
-
 // Gradient magnitudes of one row.
 class RowGradient {
 public:
-    RowGradient(const Taps& taps, std::ptrdiff_t n_rows, std::ptrdiff_t n_cols)
+    RowGradient(const GradientTaps& taps, std::ptrdiff_t n_rows, std::ptrdiff_t n_cols)
         : taps_(taps),
-          half_(static_cast<std::ptrdiff_t>(taps.smooth.size() / 2)),
+          half_(taps.half_size),
           n_rows_(n_rows),
           n_cols_(n_cols),
           smooth_(static_cast<std::size_t>(n_cols + 2 * half_)),
@@ -61,8 +40,8 @@ public:
         std::fill(slope, slope + n_cols_, 0.0);
         for (std::ptrdiff_t k = -half_; k <= half_; ++k) {
             const T* const line = image + std::clamp<std::ptrdiff_t>(row + k, 0, n_rows_ - 1) * n_cols_;
-            const double a = taps_.smooth[static_cast<std::size_t>(k + half_)];
-            const double b = taps_.slope[static_cast<std::size_t>(k + half_)];
+            const double a = taps_.smooth[k + half_];
+            const double b = taps_.slope[k + half_];
             for (std::ptrdiff_t c = 0; c < n_cols_; ++c) {
                 smooth[c] += a * static_cast<double>(line[c]);
                 slope[c] += b * static_cast<double>(line[c]);
@@ -76,15 +55,15 @@ public:
             double gx = 0.0;
             double gy = 0.0;
             for (std::ptrdiff_t k = -half_; k <= half_; ++k) {
-                gx += taps_.slope[static_cast<std::size_t>(k + half_)] * smooth[c + k];
-                gy += taps_.smooth[static_cast<std::size_t>(k + half_)] * slope[c + k];
+                gx += taps_.slope[k + half_] * smooth[c + k];
+                gy += taps_.smooth[k + half_] * slope[c + k];
             }
             magnitude[c] = scale * std::sqrt(gx * gx + gy * gy);
         }
     }
 
 private:
-    const Taps& taps_;
+    const GradientTaps& taps_;
     std::ptrdiff_t half_;
     std::ptrdiff_t n_rows_;
     std::ptrdiff_t n_cols_;
@@ -168,25 +147,30 @@ double phi(double value, double connected) {
 }  // namespace
 
 template <class T>
-double gradient_error(const T* alpha, const T* truth, const std::uint8_t* region, std::ptrdiff_t n_rows,
-                      std::ptrdiff_t n_cols, double sigma, int half_size, double alpha_scale, double truth_scale) {
-    FASTSOFT_EXPECTS(n_rows > 0 && n_cols > 0, "alpha must not be empty");
-    FASTSOFT_EXPECTS(sigma > 0.0, "sigma must be above 0, got ", sigma);
-    FASTSOFT_EXPECTS(half_size >= 1 && half_size <= kMaxHalfSize, "half_size must be in 1..", kMaxHalfSize, ", got ",
-                     half_size);
-    const Taps taps(sigma, half_size);
+double gradient_error(const View<const T, 2>& alpha, const View<const T, 2>& truth,
+                      const View<const std::uint8_t, 2>& region, double sigma, int half_size, double alpha_scale,
+                      double truth_scale) {
+    detail::check_gradient_error(alpha, truth, region);
+    FASTSOFT_EXPECTS(
+        alpha.is_contiguous() && truth.is_contiguous() && (region.data() == nullptr || region.is_contiguous()),
+        "alpha, truth and region must be C-contiguous");
+    const std::ptrdiff_t n_rows = alpha.extent(0);
+    const std::ptrdiff_t n_cols = alpha.extent(1);
+    const GradientTaps taps = detail::gradient_taps(sigma, half_size);
     return parallel_sum<double>(n_rows, kRowGrain, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
         RowGradient gradient(taps, n_rows, n_cols);
         std::vector<double> of_alpha(static_cast<std::size_t>(n_cols));
         std::vector<double> of_truth(static_cast<std::size_t>(n_cols));
+        const std::vector<std::uint8_t> everywhere(region.data() == nullptr ? static_cast<std::size_t>(n_cols) : 0, 1);
         double sum = 0.0;
         for (std::ptrdiff_t row = begin; row < end; ++row) {
-            const std::uint8_t* const counts = region + row * n_cols;
+            const std::uint8_t* const counts =
+                region.data() == nullptr ? everywhere.data() : region.data() + row * n_cols;
             if (std::all_of(counts, counts + n_cols, [](std::uint8_t r) { return r == 0; })) {
                 continue;
             }
-            gradient.compute(alpha, row, alpha_scale, of_alpha.data());
-            gradient.compute(truth, row, truth_scale, of_truth.data());
+            gradient.compute(alpha.data(), row, alpha_scale, of_alpha.data());
+            gradient.compute(truth.data(), row, truth_scale, of_truth.data());
             for (std::ptrdiff_t c = 0; c < n_cols; ++c) {
                 const double difference = of_alpha[static_cast<std::size_t>(c)] - of_truth[static_cast<std::size_t>(c)];
                 sum += counts[c] != 0 ? difference * difference : 0.0;
@@ -265,10 +249,10 @@ double connectivity_error(const T* alpha, const T* truth, const std::uint8_t* re
     });
 }
 
-template double gradient_error(const float*, const float*, const std::uint8_t*, std::ptrdiff_t, std::ptrdiff_t, double,
-                               int, double, double);
-template double gradient_error(const double*, const double*, const std::uint8_t*, std::ptrdiff_t, std::ptrdiff_t,
-                               double, int, double, double);
+template double gradient_error(const View<const float, 2>&, const View<const float, 2>&,
+                               const View<const std::uint8_t, 2>&, double, int, double, double);
+template double gradient_error(const View<const double, 2>&, const View<const double, 2>&,
+                               const View<const std::uint8_t, 2>&, double, int, double, double);
 template double connectivity_error(const float*, const float*, const std::uint8_t*, std::ptrdiff_t, std::ptrdiff_t,
                                    bool);
 template double connectivity_error(const double*, const double*, const std::uint8_t*, std::ptrdiff_t, std::ptrdiff_t,

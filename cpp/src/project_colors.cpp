@@ -8,8 +8,8 @@
 #include <limits>
 #include <vector>
 
-#include "fastsoft/core/error.hpp"
 #include "fastsoft/core/parallel.hpp"
+#include "fastsoft/detail/project_colors_checks.hpp"
 #include "fastsoft/detail/project_colors_pixel.hpp"
 
 namespace fastsoft {
@@ -19,8 +19,6 @@ namespace {
 // first-level cache.
 constexpr std::ptrdiff_t kBlock = 128;
 constexpr std::ptrdiff_t kRowGrain = 8;
-// How far the sum of a pixel's alphas may be from 1, as in fastsoft.layers.
-constexpr double kSumSlack = 1e-4;
 
 template <class T>
 void load(const T* from, std::ptrdiff_t step, std::ptrdiff_t count, T* to) {
@@ -61,7 +59,7 @@ public:
         }
         bool right = lowest >= T(0);
         for (std::ptrdiff_t p = 0; p < count; ++p) {
-            right = right && std::abs(sum[p] - T(1)) <= T(kSumSlack);  // false for NaN, too
+            right = right && std::abs(sum[p] - T(1)) <= T(detail::kAlphaSumSlack);  // false for NaN, too
         }
         if (!right) {
             return ProjectColorsFault::alphas;
@@ -180,15 +178,9 @@ private:
 template <class T>
 ProjectColorsFault project_colors(const View<const T, 3>& alphas, const View<const T, 4>& colors,
                                   const View<const T, 3>& image, const View<T, 4>& out) {
+    detail::check_project_colors<T>(alphas, colors, image, out);
     const std::ptrdiff_t height = alphas.extent(0);
     const std::ptrdiff_t width = alphas.extent(1);
-    FASTSOFT_EXPECTS(height > 0 && width > 0 && alphas.extent(2) > 0, "alphas must not be empty");
-    FASTSOFT_EXPECTS(image.extent(0) == height && image.extent(1) == width && image.extent(2) == 3,
-                     "image must have shape (H, W, 3) with the size of alphas");
-    for (const auto& shape : {colors.shape(), out.shape()}) {
-        FASTSOFT_EXPECTS(shape[0] == height && shape[1] == width && shape[2] == alphas.extent(2) && shape[3] == 3,
-                         "colors and out must have shape (H, W, n, 3) with the sizes of alphas");
-    }
     // Of several faults the one with the largest number is told, whichever thread found it first.
     std::atomic<int> worst{0};
     parallel_for(height, kRowGrain, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {

@@ -6,15 +6,16 @@
 #include <utility>
 #include <vector>
 
-#include "fastsoft/core/error.hpp"
 #include "fastsoft/core/parallel.hpp"
 #include "fastsoft/detail/checkerboard.hpp"
+#include "fastsoft/detail/refine_foreground_checks.hpp"
 #include "fastsoft/detail/refine_foreground_pixel.hpp"
 
 namespace fastsoft {
 namespace {
 
 using detail::Checkerboard;
+using detail::interpolated;
 using detail::LinearTap;
 using std::ptrdiff_t;
 
@@ -33,13 +34,6 @@ std::vector<LinearTap> linear_taps(ptrdiff_t n_to, ptrdiff_t n_from) {
         taps[static_cast<std::size_t>(i)] = detail::linear_tap(i, n_to, n_from);
     }
     return taps;
-}
-
-template <class T, class Get>
-T interpolated(const LinearTap& row, const LinearTap& col, const Get& get) {
-    const T above = get(row.first, col.first) * T(1.0 - col.weight) + get(row.first, col.second) * T(col.weight);
-    const T below = get(row.second, col.first) * T(1.0 - col.weight) + get(row.second, col.second) * T(col.weight);
-    return above * T(1.0 - row.weight) + below * T(row.weight);
 }
 
 ptrdiff_t row_grain(ptrdiff_t n_cols) {
@@ -257,27 +251,16 @@ void resize_foreground(const View<const T, 3>& from, Checkerboard<T>& to, ptrdif
 template <class T>
 void refine_foreground(const View<const T, 3>& foreground, const View<const T, 2>& alpha, const View<T, 3>& out,
                        const RefineForegroundParams& params, Monitor& monitor) {
+    detail::check_refine_foreground(foreground, alpha, out, params);
     const ptrdiff_t height = alpha.extent(0);
     const ptrdiff_t width = alpha.extent(1);
-    FASTSOFT_EXPECTS(height > 0 && width > 0, "alpha must not be empty");
-    for (const auto& shape : {foreground.shape(), out.shape()}) {
-        FASTSOFT_EXPECTS(shape[0] == height && shape[1] == width && shape[2] == 3,
-                         "foreground and out must have shape (H, W, 3) with the size of alpha");
-    }
-    FASTSOFT_EXPECTS(params.n_scales >= 1 && params.n_scales <= 16 && params.iterations >= 1 && params.kappa > 0.0,
-                     "n_scales must be in 1..16, iterations at least 1 and kappa positive");
 
     Checkerboard<T> colors;
     Checkerboard<T> next;
-    // All levels take the same time for one iteration of full resolution: 2^s iterations of a 4^s-th of the pixels.
-    double total = 0.0;
-    for (int s = 0; s < params.n_scales; ++s) {
-        total += 1.0 / static_cast<double>(ptrdiff_t{1} << s);
-    }
     double done = 0.0;
     for (int s = params.n_scales - 1; s >= 0; --s) {
-        const ptrdiff_t n_rows = std::max<ptrdiff_t>(1, height >> s);
-        const ptrdiff_t n_cols = std::max<ptrdiff_t>(1, width >> s);
+        const ptrdiff_t n_rows = detail::refine_extent(height, s);
+        const ptrdiff_t n_cols = detail::refine_extent(width, s);
         if (s == params.n_scales - 1) {
             resize_foreground(foreground, colors, n_rows, n_cols);
         } else {
@@ -289,7 +272,7 @@ void refine_foreground(const View<const T, 3>& foreground, const View<const T, 2
             next.reset(3, n_rows, n_cols);
         }
         const ptrdiff_t iterations = static_cast<ptrdiff_t>(params.iterations) << s;
-        const double share = 1.0 / static_cast<double>(ptrdiff_t{1} << s) / total;
+        const double share = detail::refine_share(params, s);
         for (ptrdiff_t i = 0; i < iterations; ++i) {
             if (i % (ptrdiff_t{1} << s) == 0) {
                 monitor.report(done + share * static_cast<double>(i) / static_cast<double>(iterations));

@@ -6,9 +6,9 @@
 #include <cstddef>
 
 #include "fastsoft/core/backend_cpu.hpp"
-#include "fastsoft/core/error.hpp"
 #include "fastsoft/core/parallel.hpp"
-#include "fastsoft/detail/pcg_loop.hpp"
+#include "fastsoft/detail/relax_checks.hpp"
+#include "fastsoft/detail/relax_loop.hpp"
 #include "fastsoft/detail/relax_pixel.hpp"
 
 namespace fastsoft {
@@ -43,11 +43,12 @@ public:
         laplacian_.diagonal(laplacian_diagonal_.data());
     }
 
-    std::vector<T> target;  // alpha^
-    std::vector<T> x;       // alpha
+    std::vector<T> target;     // alpha^
+    std::vector<T> x;          // alpha
+    std::vector<T> exponents;  // g - 2, one per pixel
 
     // Weights at the present x, the diagonal L + I + D_u + D_v and the right-hand side. Returns the norm of the latter.
-    double reweight(const std::vector<T>& exponents, T clamp) {
+    double reweight(T clamp) {
         const Sums sums = parallel_sum<Sums>(n_, kGrain, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
             Sums chunk;
             for (std::ptrdiff_t layer = 0; layer < n_layers_; ++layer) {
@@ -288,11 +289,7 @@ std::vector<SolverInfo> relax_segments(View<const T, 3> segments, const Symmetri
     const std::ptrdiff_t n_cols = segments.extent(1);
     const std::ptrdiff_t n_layers = segments.extent(2);
     const std::ptrdiff_t n = n_rows * n_cols;
-    FASTSOFT_EXPECTS(n_layers >= 1 && n >= 1, "segments must not be empty");
-    FASTSOFT_EXPECTS(laplacian.n == n, "laplacian must have ", n, " rows, got ", laplacian.n);
-    FASTSOFT_EXPECTS(gradient.extent(0) == n_rows && gradient.extent(1) == n_cols,
-                     "gradient must be of the size of segments");
-    FASTSOFT_EXPECTS(result.shape() == segments.shape(), "result must have the shape of segments");
+    detail::check_relax(segments, laplacian.n, gradient, result);
 
     RelaxSystem<T> system(laplacian, n_layers, static_cast<T>(params.sum_weight));
     for_each_pixel(segments, [&](std::ptrdiff_t p, const T* values) {
@@ -302,32 +299,19 @@ std::vector<SolverInfo> relax_segments(View<const T, 3> segments, const Symmetri
         detail::threshold_layers(system.target.data() + p, n_layers, n, static_cast<T>(params.threshold));
     });
     system.x = system.target;
-    std::vector<T> exponents(static_cast<std::size_t>(n));
+    system.exponents.resize(static_cast<std::size_t>(n));
     parallel_for(n, kGrain, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
         for (std::ptrdiff_t p = begin; p < end; ++p) {
-            exponents[static_cast<std::size_t>(p)] =
+            system.exponents[static_cast<std::size_t>(p)] =
                 detail::sparsity_exponent(gradient(p / n_cols, p % n_cols), static_cast<T>(params.gamma));
         }
     });
 
-    // The final solve takes about as long as three rounds.
-    const double n_steps = params.n_iterations + (params.final_solve ? 3.0 : 0.0);
-    PcgParams solver{params.tolerance, params.max_cg_iterations, false};
-    std::vector<SolverInfo> info;
-    for (int round = 0; round < params.n_iterations; ++round) {
-        SubMonitor step(monitor, round / n_steps, (round + 1) / n_steps);
-        const double norm_b = system.reweight(exponents, static_cast<T>(params.clamp));
-        info.push_back(detail::pcg_loop(system, {norm_b}, solver, step).front());
-    }
-    if (before_final_solve.data() != nullptr) {
-        write_layers(system.x, before_final_solve);
-    }
-    if (params.final_solve) {
-        SubMonitor step(monitor, params.n_iterations / n_steps, 1.0);
-        solver.max_iterations = params.max_final_iterations;
-        const double norm_b = system.drop_sparsity();
-        info.push_back(detail::pcg_loop(system, {norm_b}, solver, step).front());
-    }
+    const auto info = detail::relax_loop<T>(system, params, monitor, [&] {
+        if (before_final_solve.data() != nullptr) {
+            write_layers(system.x, before_final_solve);
+        }
+    });
     write_layers(system.x, result);
     monitor.report(1.0);
     return info;

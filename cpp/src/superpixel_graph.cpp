@@ -191,7 +191,7 @@ std::vector<Edge> collect_edges(std::ptrdiff_t n, const Body& body) {
 
 // Both triangles as CSR.
 template <class T>
-void write_matrix(const PixelEdges& edges, std::ptrdiff_t n, const PixelMatrixOutput<T>& out) {
+void write_matrix(const PixelEdges& edges, std::ptrdiff_t n, const CsrOutput<T>& out) {
     const std::size_t n_edges = edges.weights.size();
     std::int64_t* const indptr = out.indptr;
     std::int32_t* const indices = out.indices(static_cast<std::ptrdiff_t>(2 * n_edges));
@@ -327,7 +327,7 @@ void region_means(const View<const T, 3>& values, const View<const std::int32_t,
 
 template <class T>
 void color_affinity(const SuperpixelValues<T>& colors, double steepness, double threshold, double max_distance,
-                    const PixelMatrixOutput<T>& out) {
+                    const CsrOutput<T>& out) {
     const std::ptrdiff_t n = colors.n_superpixels;
     std::vector<double> rows(at(n));
     std::vector<double> cols(at(n));
@@ -350,7 +350,7 @@ void color_affinity(const SuperpixelValues<T>& colors, double steepness, double 
 
 template <class T>
 void semantic_affinity(const SuperpixelValues<T>& features, const std::int32_t* adjacent_pairs, std::ptrdiff_t n_pairs,
-                       double steepness, double threshold, const PixelMatrixOutput<T>& out) {
+                       double steepness, double threshold, const CsrOutput<T>& out) {
     const std::ptrdiff_t n_superpixels = features.n_superpixels;
     auto edges = collect_edges(n_pairs, [&](std::ptrdiff_t p, std::vector<Edge>& found) {
         const std::int32_t i = adjacent_pairs[2 * p];
@@ -367,9 +367,9 @@ void semantic_affinity(const SuperpixelValues<T>& features, const std::int32_t* 
 
 #define FASTSOFT_INSTANTIATE(T)                                                                                      \
     template void region_means(const View<const T, 3>&, const View<const std::int32_t, 2>&, std::ptrdiff_t, T*);     \
-    template void color_affinity(const SuperpixelValues<T>&, double, double, double, const PixelMatrixOutput<T>&);   \
+    template void color_affinity(const SuperpixelValues<T>&, double, double, double, const CsrOutput<T>&);           \
     template void semantic_affinity(const SuperpixelValues<T>&, const std::int32_t*, std::ptrdiff_t, double, double, \
-                                    const PixelMatrixOutput<T>&)
+                                    const CsrOutput<T>&)
 
 FASTSOFT_INSTANTIATE(float);
 FASTSOFT_INSTANTIATE(double);

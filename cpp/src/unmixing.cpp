@@ -5,8 +5,8 @@
 #include <cstddef>
 #include <vector>
 
-#include "fastsoft/core/error.hpp"
 #include "fastsoft/core/parallel.hpp"
+#include "fastsoft/detail/unmixing_checks.hpp"
 #include "fastsoft/detail/unmixing_pixel.hpp"
 
 namespace fastsoft {
@@ -15,7 +15,7 @@ namespace {
 // Pixels of a row that are worked on at a time, even. With ten layers the workspace is about 20 kB in float.
 constexpr std::ptrdiff_t kBlock = 64;
 constexpr std::ptrdiff_t kRowGrain = 8;
-constexpr std::ptrdiff_t kChannels = 4;
+constexpr std::ptrdiff_t kChannels = detail::kUnmixingChannels;
 
 // Coefficients of one block of pixels, enlarged: kBlock values for each layer and channel.
 template <class T>
@@ -309,22 +309,6 @@ private:
     std::vector<T> a_;
 };
 
-template <class T>
-void check(const View<const T, 3>& image, const View<const T, 2>& palette, const View<const T, 4>& coefficients,
-           const std::array<std::ptrdiff_t, 2>& origin) {
-    FASTSOFT_EXPECTS(image.size() > 0 && image.extent(2) == 3, "image must have shape (H, W, 3) and not be empty");
-    FASTSOFT_EXPECTS(palette.extent(0) > 0 && palette.extent(1) == 3, "palette must have shape (n, 3)");
-    FASTSOFT_EXPECTS(coefficients.extent(2) == palette.extent(0) && coefficients.extent(3) == kChannels,
-                     "coefficients must have shape (h, w, n, 4)");
-    for (int axis = 0; axis < 2; ++axis) {
-        const std::ptrdiff_t from = origin[static_cast<std::size_t>(axis)];
-        FASTSOFT_EXPECTS(from >= 0 && from % 2 == 0, "origin must be even and at least 0, got ", from);
-        FASTSOFT_EXPECTS(from + image.extent(axis) <= 2 * coefficients.extent(axis),
-                         "coefficients must cover the image, got ", coefficients.extent(axis), " for pixels ", from,
-                         " to ", from + image.extent(axis));
-    }
-}
-
 template <class Make>
 void over_blocks(std::ptrdiff_t height, std::ptrdiff_t width, const Make& make) {
     parallel_for(height, kRowGrain, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
@@ -342,12 +326,7 @@ void over_blocks(std::ptrdiff_t height, std::ptrdiff_t width, const Make& make) 
 template <class T>
 void unmix_alphas(const View<const T, 3>& image, const View<const T, 2>& palette, const View<const T, 4>& coefficients,
                   const std::array<std::ptrdiff_t, 2>& origin, const Unmixing& params, const View<T, 3>& alphas) {
-    check(image, palette, coefficients, origin);
-    FASTSOFT_EXPECTS(params.scale > 0 && params.stiffness > 0 && params.steps >= 0,
-                     "scale and stiffness must be above 0, steps at least 0");
-    FASTSOFT_EXPECTS(alphas.extent(0) == image.extent(0) && alphas.extent(1) == image.extent(1) &&
-                         alphas.extent(2) == palette.extent(0),
-                     "alphas must have shape (H, W, n)");
+    detail::check_unmix_alphas<T>(image, palette, coefficients, origin, params, alphas);
     over_blocks(image.extent(0), image.extent(1),
                 [&] { return AlphaWorker<T>(image, palette, coefficients, origin, params, alphas); });
 }
@@ -356,13 +335,7 @@ template <class T>
 void unmix_colors(const View<const T, 3>& image, const View<const T, 2>& palette, const View<const T, 3>& alphas,
                   const View<const T, 4>& coefficients, const std::array<std::ptrdiff_t, 2>& origin,
                   const View<T, 4>& colors) {
-    check(image, palette, coefficients, origin);
-    FASTSOFT_EXPECTS(alphas.extent(0) == image.extent(0) && alphas.extent(1) == image.extent(1) &&
-                         alphas.extent(2) == palette.extent(0),
-                     "alphas must have shape (H, W, n)");
-    FASTSOFT_EXPECTS(colors.extent(0) == image.extent(0) && colors.extent(1) == image.extent(1) &&
-                         colors.extent(2) == palette.extent(0) && colors.extent(3) == 3,
-                     "colors must have shape (H, W, n, 3)");
+    detail::check_unmix_colors<T>(image, palette, alphas, coefficients, origin, colors);
     over_blocks(image.extent(0), image.extent(1),
                 [&] { return ColorWorker<T>(image, palette, alphas, coefficients, origin, colors); });
 }

@@ -165,7 +165,7 @@ void region_means(const Context& context, const View<const T, 3>& values, const 
 
 template <class T>
 void color_affinity(const Context& context, const SuperpixelValues<T>& colors, double steepness, double threshold,
-                    double max_distance, const PixelMatrixOutput<T>& out) {
+                    double max_distance, const CsrOutput<T>& out) {
     const std::ptrdiff_t n = colors.n_superpixels;
     const std::ptrdiff_t n_pixels = colors.height * colors.width;
     const Workspace<std::int32_t> outside(context, 1);
@@ -202,7 +202,7 @@ void color_affinity(const Context& context, const SuperpixelValues<T>& colors, d
 
 template <class T>
 void semantic_affinity(const Context& context, const SuperpixelValues<T>& features, const std::int32_t* adjacent_pairs,
-                       std::ptrdiff_t n_pairs, double steepness, double threshold, const PixelMatrixOutput<T>& out) {
+                       std::ptrdiff_t n_pairs, double steepness, double threshold, const CsrOutput<T>& out) {
     const std::ptrdiff_t n_pixels = features.height * features.width;
     const std::ptrdiff_t count = 2 * n_pairs;
     const Workspace<std::int32_t> fault(context, 2);
@@ -242,9 +242,9 @@ void semantic_affinity(const Context& context, const SuperpixelValues<T>& featur
 #define FASTSOFT_INSTANTIATE(T)                                                                                      \
     template void region_means(const Context&, const View<const T, 3>&, const Labels&, std::ptrdiff_t, T*);          \
     template void color_affinity(const Context&, const SuperpixelValues<T>&, double, double, double,                 \
-                                 const PixelMatrixOutput<T>&);                                                       \
+                                 const CsrOutput<T>&);                                                               \
     template void semantic_affinity(const Context&, const SuperpixelValues<T>&, const std::int32_t*, std::ptrdiff_t, \
-                                    double, double, const PixelMatrixOutput<T>&)
+                                    double, double, const CsrOutput<T>&)
 
 FASTSOFT_INSTANTIATE(float);
 FASTSOFT_INSTANTIATE(double);

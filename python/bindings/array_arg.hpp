@@ -144,6 +144,25 @@ Allocate<T> allocator(const py::object& empty, py::object& made, std::ptrdiff_t 
     };
 }
 
+// A matrix of n_rows rows as a result: the caller makes indptr, the operation finds out how many entries there are.
+template <class T>
+class CsrResult {
+public:
+    CsrResult(const py::object& empty, const Array& indptr, std::ptrdiff_t n_rows)
+        : empty_(empty), indptr_(contiguous<std::int64_t>(indptr, n_rows + 1, "indptr")) {}
+    CsrResult(const CsrResult&) = delete;
+    CsrResult& operator=(const CsrResult&) = delete;
+
+    CsrOutput<T> output() { return {indptr_, allocator<std::int32_t>(empty_, indices_), allocator<T>(empty_, data_)}; }
+    py::tuple arrays() const { return py::make_tuple(indices_, data_); }
+
+private:
+    py::object empty_;
+    std::int64_t* indptr_;
+    py::object indices_ = py::none();
+    py::object data_ = py::none();
+};
+
 // A matrix whose row pointers the host cannot read, in the memory of a device, has been checked by Python.
 template <class T>
 CsrView<T> csr_view(const Array& indptr, const Array& indices, const Array& data) {

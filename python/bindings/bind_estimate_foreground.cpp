@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <pybind11/stl.h>
 
+#include <optional>
 #include <tuple>
 #include <vector>
 
@@ -12,8 +13,8 @@ namespace fastsoft::bindings {
 namespace {
 
 template <class T>
-View<T, 4> optional_view(const py::object& array, const char* name) {
-    return array.is_none() ? View<T, 4>() : view<T, 4>(array.cast<py::array>(), name);
+View<T, 4> optional_view(const std::optional<Array>& array, const char* name) {
+    return array ? view<T, 4>(*array, name) : View<T, 4>();
 }
 
 }  // namespace
@@ -21,7 +22,7 @@ View<T, 4> optional_view(const py::object& array, const char* name) {
 void bind_estimate_foreground(py::module_& module) {
     module.def(
         "multilevel_foreground",
-        [](const py::array& image, const py::array& alphas, const py::array& foregrounds, const py::object& backgrounds,
+        [](const Array& image, const Array& alphas, const Array& foregrounds, const std::optional<Array>& backgrounds,
            double regularization, double gradient_weight, int small_size, int n_small_iterations,
            int n_large_iterations, bool sequential, py::object progress) {
             return dispatch_float(image, "image", [&](auto zero) {
@@ -35,9 +36,10 @@ void bind_estimate_foreground(py::module_& module) {
                     small_size,         n_small_iterations,
                     n_large_iterations, sequential ? ForegroundOrder::sequential : ForegroundOrder::red_black};
                 PyMonitor monitor(std::move(progress));
-                const py::gil_scoped_release release;
-                return static_cast<int>(multilevel_foreground<T>(image_view, alphas_view, foregrounds_view,
-                                                                 backgrounds_view, params, monitor));
+                return execute(image, [&](const auto&... context) {
+                    return static_cast<int>(backend::multilevel_foreground<T>(
+                        context..., image_view, alphas_view, foregrounds_view, backgrounds_view, params, monitor));
+                });
             });
         },
         py::arg("image"), py::arg("alphas"), py::arg("foregrounds"), py::arg("backgrounds"), py::arg("regularization"),
@@ -45,7 +47,7 @@ void bind_estimate_foreground(py::module_& module) {
         py::arg("sequential"), py::arg("progress"));
     module.def(
         "blur_fusion",
-        [](const py::array& image, const py::array& alphas, const py::array& foregrounds, const py::object& backgrounds,
+        [](const Array& image, const Array& alphas, const Array& foregrounds, const std::optional<Array>& backgrounds,
            std::ptrdiff_t first_size, std::ptrdiff_t second_size, py::object progress) {
             return dispatch_float(image, "image", [&](auto zero) {
                 using T = decltype(zero);
@@ -55,16 +57,18 @@ void bind_estimate_foreground(py::module_& module) {
                 const auto backgrounds_view = optional_view<T>(backgrounds, "backgrounds");
                 const BlurFusionParams params{first_size, second_size};
                 PyMonitor monitor(std::move(progress));
-                const py::gil_scoped_release release;
-                return static_cast<int>(
-                    blur_fusion<T>(image_view, alphas_view, foregrounds_view, backgrounds_view, params, monitor));
+                return execute(image, [&](const auto&... context) {
+                    return static_cast<int>(backend::blur_fusion<T>(
+                        context..., image_view, alphas_view, foregrounds_view, backgrounds_view, params, monitor));
+                });
             });
         },
         py::arg("image"), py::arg("alphas"), py::arg("foregrounds"), py::arg("backgrounds"), py::arg("first_size"),
         py::arg("second_size"), py::arg("progress"));
+#if !defined(FASTSOFT_CUDA_MODULE)
     module.def(
         "closed_form_foreground",
-        [](const py::array& image, const py::array& alphas, const py::array& foregrounds, const py::object& backgrounds,
+        [](const Array& image, const Array& alphas, const Array& foregrounds, const std::optional<Array>& backgrounds,
            double regularization, double tolerance, int max_iterations, py::object progress) {
             return dispatch_float(image, "image", [&](auto zero) {
                 using T = decltype(zero);
@@ -89,6 +93,7 @@ void bind_estimate_foreground(py::module_& module) {
         },
         py::arg("image"), py::arg("alphas"), py::arg("foregrounds"), py::arg("backgrounds"), py::arg("regularization"),
         py::arg("tolerance"), py::arg("max_iterations"), py::arg("progress"));
+#endif
 }
 
 }  // namespace fastsoft::bindings

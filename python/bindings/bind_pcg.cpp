@@ -11,10 +11,26 @@
 namespace fastsoft::bindings {
 namespace {
 
+#if defined(FASTSOFT_CUDA_MODULE)
+// function: a tuple of a Python function without arguments and of the arrays where it finds the residuals and puts what
+// it makes of them.
+template <class T>
+void set_function(Preconditioner<T>& preconditioner, const py::object& function, std::ptrdiff_t, std::ptrdiff_t size) {
+    const auto parts = function.cast<py::tuple>();
+    const auto residuals = parts[1].cast<Array>();
+    const auto preconditioned = parts[2].cast<Array>();
+    preconditioner.residuals = contiguous<T>(residuals, size, "residuals");
+    preconditioner.preconditioned = contiguous<T>(preconditioned, size, "preconditioned");
+    preconditioner.function = [&function](const T*, T*, std::ptrdiff_t) {
+        const py::gil_scoped_acquire gil;
+        py::object(function.cast<py::tuple>()[0])();
+    };
+}
+#else
 // Hands the residuals to Python as a read-only (n_vectors, n) view and copies back what it returns.
 template <class T>
-PreconditionerFunction<T> python_preconditioner(const py::function& function, std::ptrdiff_t n) {
-    return [&function, n](const T* r, T* z, std::ptrdiff_t n_vectors) {
+void set_function(Preconditioner<T>& preconditioner, const py::object& function, std::ptrdiff_t n, std::ptrdiff_t) {
+    preconditioner.function = [&function, n](const T* r, T* z, std::ptrdiff_t n_vectors) {
         const py::gil_scoped_acquire gil;
         py::array_t<T> residuals({n_vectors, n}, r, py::none());
         residuals.attr("setflags")(py::arg("write") = false);
@@ -23,13 +39,14 @@ PreconditionerFunction<T> python_preconditioner(const py::function& function, st
         std::copy(values, values + n * n_vectors, z);
     };
 }
+#endif
 
 }  // namespace
 
 void bind_pcg(py::module_& module) {
     module.def(
         "pcg",
-        [](const py::list& terms, const py::array& b, const py::array& x, const py::object& inverse_diagonal,
+        [](const py::list& terms, const Array& b, const Array& x, const py::object& inverse_diagonal,
            const py::object& function, double tolerance, int max_iterations, const py::object& progress) {
             return dispatch_float(b, "b", [&](auto zero) {
                 using T = decltype(zero);
@@ -41,20 +58,16 @@ void bind_pcg(py::module_& module) {
                 Preconditioner<T> preconditioner;
                 if (!inverse_diagonal.is_none()) {
                     preconditioner.inverse_diagonal =
-                        contiguous<const T>(inverse_diagonal.cast<py::array>(), op.n, "inverse_diagonal");
+                        contiguous<const T>(inverse_diagonal.cast<Array>(), op.n, "inverse_diagonal");
                 }
-                py::function callback;
                 if (!function.is_none()) {
-                    callback = function.cast<py::function>();
-                    preconditioner.function = python_preconditioner<T>(callback, op.n);
+                    set_function<T>(preconditioner, function, op.n, op.n * n_vectors);
                 }
                 const PcgParams params{tolerance, max_iterations, true};
                 PyMonitor monitor(progress);
-                std::vector<SolverInfo> info;
-                {
-                    const py::gil_scoped_release release;
-                    info = pcg<T>(op, right, solution, n_vectors, preconditioner, params, monitor);
-                }
+                const std::vector<SolverInfo> info = execute(b, [&](const auto&... context) {
+                    return backend::pcg<T>(context..., op, right, solution, n_vectors, preconditioner, params, monitor);
+                });
                 std::vector<std::tuple<bool, int, double>> result;
                 for (const SolverInfo& column : info) {
                     result.emplace_back(column.converged, column.iterations, column.residual);

@@ -8,8 +8,8 @@ namespace fastsoft::bindings {
 void bind_refine_foreground(py::module_& module) {
     module.def(
         "refine_foreground",
-        [](const py::array& foreground, const py::array& alpha, const py::array& out, double kappa, int n_scales,
-           int iterations, bool jacobi, py::object progress) {
+        [](const Array& foreground, const Array& alpha, const Array& out, double kappa, int n_scales, int iterations,
+           bool jacobi, py::object progress) {
             return dispatch_float(foreground, "foreground", [&](auto zero) {
                 using T = decltype(zero);
                 const auto foreground_view = view<const T, 3>(foreground, "foreground");
@@ -18,8 +18,9 @@ void bind_refine_foreground(py::module_& module) {
                 const RefineForegroundParams params{kappa, n_scales, iterations,
                                                     jacobi ? RefineOrder::jacobi : RefineOrder::red_black};
                 PyMonitor monitor(std::move(progress));
-                const py::gil_scoped_release release;
-                refine_foreground<T>(foreground_view, alpha_view, out_view, params, monitor);
+                execute(foreground, [&](const auto&... context) {
+                    backend::refine_foreground<T>(context..., foreground_view, alpha_view, out_view, params, monitor);
+                });
             });
         },
         py::arg("foreground"), py::arg("alpha"), py::arg("out"), py::arg("kappa"), py::arg("n_scales"),

@@ -13,10 +13,10 @@ namespace fastsoft::bindings {
 void bind_relax(py::module_& module) {
     module.def(
         "relax_segments",
-        [](const py::array& segments, const py::list& laplacian, const py::array& gradient,
-           const py::array& before_final_solve, const py::array& result, int n_iterations, double gamma,
-           double sum_weight, double clamp, double threshold, double tolerance, int max_cg_iterations,
-           int max_final_iterations, bool final_solve, const py::object& progress) {
+        [](const Array& segments, const py::list& laplacian, const Array& gradient, const Array& before_final_solve,
+           const Array& result, int n_iterations, double gamma, double sum_weight, double clamp, double threshold,
+           double tolerance, int max_cg_iterations, int max_final_iterations, bool final_solve,
+           const py::object& progress) {
             return dispatch_float(segments, "segments", [&](auto zero) {
                 using T = decltype(zero);
                 const auto input = view<const T, 3>(segments, "segments");
@@ -36,11 +36,10 @@ void bind_relax(py::module_& module) {
                 params.max_final_iterations = max_final_iterations;
                 params.final_solve = final_solve;
                 PyMonitor monitor(progress);
-                std::vector<SolverInfo> info;
-                {
-                    const py::gil_scoped_release release;
-                    info = relax_segments<T>(input, op, magnitude, params, before, output, monitor);
-                }
+                const std::vector<SolverInfo> info = execute(segments, [&](const auto&... context) {
+                    return backend::relax_segments<T>(context..., input, op, magnitude, params, before, output,
+                                                      monitor);
+                });
                 std::vector<std::tuple<bool, int, double>> solves;
                 for (const SolverInfo& solve : info) {
                     solves.emplace_back(solve.converged, solve.iterations, solve.residual);

@@ -19,23 +19,6 @@ SuperpixelValues<T> superpixel_values(const Array& centroids, const Array& value
             width};
 }
 
-// Arrays whose size the operation finds out are made by `empty`; indptr by the caller.
-template <class T>
-struct PixelMatrix {
-    py::object empty;
-    std::int64_t* indptr;
-    py::object indices = py::none();
-    py::object data = py::none();
-
-    PixelMatrix(const py::object& make, const Array& row_pointers, std::ptrdiff_t height, std::ptrdiff_t width)
-        : empty(make), indptr(contiguous<std::int64_t>(row_pointers, height * width + 1, "indptr")) {}
-
-    PixelMatrixOutput<T> output() {
-        return {indptr, allocator<std::int32_t>(empty, indices), allocator<T>(empty, data)};
-    }
-    py::tuple result() const { return py::make_tuple(indices, data); }
-};
-
 }  // namespace
 
 void bind_superpixel_graph(py::module_& module) {
@@ -78,12 +61,12 @@ void bind_superpixel_graph(py::module_& module) {
             return dispatch_float(colors, "colors", [&](auto zero) {
                 using T = decltype(zero);
                 const auto input = superpixel_values<T>(centroids, colors, "colors", height, width);
-                PixelMatrix<T> matrix(empty, indptr, height, width);
+                CsrResult<T> matrix(empty, indptr, height * width);
                 const auto out = matrix.output();
                 execute(colors, [&](const auto&... context) {
                     backend::color_affinity<T>(context..., input, steepness, threshold, max_distance, out);
                 });
-                return matrix.result();
+                return matrix.arrays();
             });
         },
         py::arg("centroids"), py::arg("colors"), py::arg("height"), py::arg("width"), py::arg("steepness"),
@@ -98,12 +81,12 @@ void bind_superpixel_graph(py::module_& module) {
                 const auto input = superpixel_values<T>(centroids, features, "features", height, width);
                 const auto n_pairs = view<const std::int32_t, 2>(adjacent_pairs, "adjacent_pairs").extent(0);
                 const auto* const pairs = contiguous<const std::int32_t>(adjacent_pairs, 2 * n_pairs, "adjacent_pairs");
-                PixelMatrix<T> matrix(empty, indptr, height, width);
+                CsrResult<T> matrix(empty, indptr, height * width);
                 const auto out = matrix.output();
                 execute(features, [&](const auto&... context) {
                     backend::semantic_affinity<T>(context..., input, pairs, n_pairs, steepness, threshold, out);
                 });
-                return matrix.result();
+                return matrix.arrays();
             });
         },
         py::arg("centroids"), py::arg("adjacent_pairs"), py::arg("features"), py::arg("height"), py::arg("width"),

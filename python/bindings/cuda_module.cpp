@@ -121,13 +121,22 @@ PYBIND11_MODULE(_cuda, module) {
 
     // One source, compiled for either module: bind_<operation>.cpp.
     using namespace fastsoft::bindings;
+    bind_distance_transform(module);
+    bind_estimate_foreground(module);
+    bind_graph_laplacian(module);
     bind_guided_filter(module);
     bind_image_gradient(module);
     bind_kmeans(module);
+    bind_matting_errors(module);
     bind_matting_laplacian(module);
+    bind_pcg(module);
+    bind_project_colors(module);
+    bind_refine_foreground(module);
+    bind_relax(module);
     bind_principal_components(module);
     bind_slic(module);
     bind_sparsify(module);
     bind_superpixel_graph(module);
     bind_symmetric_operator(module);
+    bind_unmixing(module);
 }

@@ -47,6 +47,8 @@ const char* dtype_name() {
         return "float64";
     } else if constexpr (std::is_same_v<T, std::int32_t>) {
         return "int32";
+    } else if constexpr (std::is_same_v<T, std::uint8_t>) {
+        return "uint8";
     } else {
         static_assert(std::is_same_v<T, std::int64_t>);
         return "int64";

@@ -28,9 +28,11 @@ __all__ = [
     "check_image",
     "check_int",
     "check_mask",
+    "check_not_negative",
     "check_number",
     "check_planes",
     "check_shape",
+    "check_unit_range",
 ]
 
 if TYPE_CHECKING:
@@ -106,12 +108,24 @@ def check_finite(array: Any, name: str) -> None:
         _raise_unless_finite(int(array.size - np.count_nonzero(np.isfinite(array))), name)
 
 
+def check_not_negative(array: Any, name: str) -> None:
+    """Raise ValueError unless the array is finite and at least 0. For an array on a device: waits for its stream."""
+    if isinstance(array, DeviceArray):
+        low, _, n_bad = array.value_range()
+        _raise_unless_finite(n_bad, name)
+    else:
+        check_finite(array, name)
+        low = float(array.min())
+    if low < 0:
+        raise ValueError(f"{name} must not be negative, got {low:g}")
+
+
 def _raise_unless_finite(n_bad: int, name: str) -> None:
     if n_bad:
         raise ValueError(f"{name} must be finite, got {n_bad} values that are NaN or infinite")
 
 
-def _check_unit_range(array: Any, name: str) -> None:
+def check_unit_range(array: Any, name: str) -> None:
     """Raise ValueError unless the array is finite and within [0, 1]."""
     if isinstance(array, DeviceArray):
         low, high, n_bad = array.value_range()
@@ -138,30 +152,29 @@ def check_image(
     if height * width > MAX_PIXELS:
         raise ValueError(f"{name} must have at most {MAX_PIXELS} pixels, got {height}x{width}")
     if values:
-        _check_unit_range(image, name)
+        check_unit_range(image, name)
     return image
 
 
-def check_alpha(value: Any, name: str = "alpha") -> Any:
+def check_alpha(value: Any, name: str = "alpha", place: Place | None = None) -> Any:
     """Check an alpha: float array (H, W), not empty, finite, within [0, 1]."""
-    alpha = as_float_array(value, name)
+    alpha = as_float_array(value, name, place)
     if alpha.ndim != 2:
         raise ValueError(f"{name} must have shape (H, W), got {alpha.shape}")
     if not 0 < alpha.size <= MAX_PIXELS:
         raise ValueError(f"{name} must have 1 to {MAX_PIXELS} pixels, got shape {alpha.shape}")
-    check_finite(alpha, name)
-    low, high = float(alpha.min()), float(alpha.max())
-    if low < 0.0 or high > 1.0:
-        raise ValueError(f"{name} must lie in [0, 1], got values in [{low:g}, {high:g}]")
+    check_unit_range(alpha, name)
     return alpha
 
 
-def check_alpha_of(image: Any, value: Any, of: str, *, layers: bool = False, values: bool = True) -> Any:
+def check_alpha_of(
+    image: Any, value: Any, of: str, *, layers: bool = False, values: bool = True, place: Place | None = None
+) -> Any:
     """Check the alpha of an image: float array of its size and dtype, or with `layers` a stack (H, W, n) of them.
 
     `values` asks for a scan: finite, within [0, 1].
     """
-    alpha = as_float_array(value, "alpha")
+    alpha = as_float_array(value, "alpha", place)
     height, width = image.shape[:2]
     if alpha.ndim not in ((2, 3) if layers else (2,)) or alpha.shape[:2] != (height, width) or 0 in alpha.shape:
         wanted = f"({height}, {width}){f' or ({height}, {width}, n)' if layers else ''}"
@@ -169,10 +182,7 @@ def check_alpha_of(image: Any, value: Any, of: str, *, layers: bool = False, val
     if alpha.dtype != image.dtype:
         raise TypeError(f"alpha must have the dtype of {of}, {image.dtype}, got {alpha.dtype}")
     if values:
-        check_finite(alpha, "alpha")
-        low, high = float(alpha.min()), float(alpha.max())
-        if low < 0.0 or high > 1.0:
-            raise ValueError(f"alpha must lie in [0, 1], got values in [{low:g}, {high:g}]")
+        check_unit_range(alpha, "alpha")
     return alpha
 
 

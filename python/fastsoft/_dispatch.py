@@ -169,8 +169,20 @@ class Place(ABC):
         return vectors.T if array.ndim == 2 else vectors
 
     @abstractmethod
+    def converted(self, array: Any, dtype: DTypeLike) -> Any:
+        """Return what `read` returned in another dtype."""
+
+    @abstractmethod
     def assign(self, array: Any, value: Any) -> None:
         """Fill what `empty` made with a number, or with what `planar` or `contiguous` returned."""
+
+    @abstractmethod
+    def empty_like(self, array: Any) -> Any:
+        """Return an uninitialised array of the shape, dtype and order of axes of what `read` returned."""
+
+    @abstractmethod
+    def from_host(self, array: Any) -> Any:
+        """Return an ndarray, C-contiguous, as `read` returns arrays; waits for a device to have copied it."""
 
     def scope(self) -> contextlib.AbstractContextManager[Any]:
         """Return a context in which expressions of the library's arrays run on the device of these."""
@@ -191,8 +203,17 @@ class _NumpyPlace(Place):
     def planar(self, array: Any, dtype: DTypeLike) -> Any:
         return np.ascontiguousarray(array.T, dtype=dtype)
 
+    def converted(self, array: Any, dtype: DTypeLike) -> Any:
+        return array.astype(dtype)
+
     def assign(self, array: Any, value: Any) -> None:
         array[...] = value
+
+    def empty_like(self, array: Any) -> Any:
+        return np.empty_like(array)
+
+    def from_host(self, array: Any) -> Any:
+        return array
 
     def read(self, value: Any, name: str) -> Any:
         return host_array(value, name)
@@ -240,7 +261,8 @@ class _TorchCpuPlace(_NumpyPlace):
         return self.torch.empty(shape, dtype=getattr(self.torch, np.dtype(dtype).name)).numpy()
 
     def result(self, array: Any) -> Any:
-        return self.torch.from_numpy(array)
+        # A tensor cannot be read-only.
+        return self.torch.from_numpy(array if array.flags.writeable else array.copy())
 
     def csr(self, data: Any, indices: Any, indptr: Any, shape: tuple[int, int]) -> Any:
         wrap = self.torch.from_numpy
@@ -259,6 +281,9 @@ class _CudaPlace(Place):
     def planar(self, array: Any, dtype: DTypeLike) -> Any:
         return self.contiguous(array.owner.T if array.ndim == 2 else array.owner, dtype)
 
+    def converted(self, array: Any, dtype: DTypeLike) -> Any:
+        return self.contiguous(array.owner, dtype)
+
     def assign(self, array: Any, value: Any) -> None:
         with self.scope():
             array.owner[...] = value.owner if isinstance(value, DeviceArray) else value
@@ -268,7 +293,8 @@ class _CudaPlace(Place):
         """Return the description of an array of the library on the device."""
 
     def reshape(self, array: Any, shape: tuple[int, ...]) -> Any:
-        return self._describe(array.owner.reshape(shape), "array")
+        with self.scope():
+            return self._describe(array.owner.reshape(shape), "array")
 
     def planes(self, array: Any, dtype: DTypeLike, pixels: Any = None) -> Any:
         if pixels is None and array.is_contiguous and array.dtype == dtype:
@@ -303,6 +329,12 @@ class _TorchCudaPlace(_CudaPlace):
     def contiguous(self, value: Any, dtype: DTypeLike, name: str = "array") -> Any:
         tensor = self.read(value, name).owner
         return self._describe(tensor.to(getattr(self.torch, np.dtype(dtype).name)).contiguous(), name)
+
+    def empty_like(self, array: Any) -> Any:
+        return self._describe(self.torch.empty_like(array.owner), "out")
+
+    def from_host(self, array: Any) -> Any:
+        return self._describe(self.torch.from_numpy(array).to(self.torch_device), "array")
 
     def _describe(self, tensor: Any, name: str) -> DeviceArray:
         return DeviceArray(
@@ -350,6 +382,14 @@ class _CupyPlace(_CudaPlace):
         array = self.read(value, name).owner
         with self.scope():
             return self._describe(self.cupy.ascontiguousarray(array, dtype=dtype), name)
+
+    def empty_like(self, array: Any) -> Any:
+        with self.scope():
+            return self._describe(self.cupy.empty_like(array.owner), "out")
+
+    def from_host(self, array: Any) -> Any:
+        with self.scope():
+            return self._describe(self.cupy.asarray(array), "array")
 
     def scope(self) -> contextlib.AbstractContextManager[Any]:
         scope: contextlib.AbstractContextManager[Any] = self.cupy.cuda.Device(self.device)

@@ -22,6 +22,7 @@ __all__ = [
     "arithmetic",
     "as_array",
     "as_tensor",
+    "autocast",
     "cast",
     "device",
     "free_bytes",
@@ -72,8 +73,9 @@ def as_tensor(value: Any, where: torch.device | None, dtype: DTypeLike | None = 
     Arrays of other libraries come by DLPack, which orders their stream before torch's.
     """
     if isinstance(value, np.ndarray):
-        tensor = torch.from_numpy(np.ascontiguousarray(value if dtype is None else value.astype(dtype, copy=False)))
-        return tensor.to(where)
+        value = np.ascontiguousarray(value if dtype is None else value.astype(dtype, copy=False))
+        # torch warns of memory that must not be written to.
+        return torch.from_numpy(value if value.flags.writeable else value.copy()).to(where)
     tensor = value if isinstance(value, Tensor) else torch.utils.dlpack.from_dlpack(value)
     return tensor if dtype is None else cast(tensor, dtype)
 
@@ -131,8 +133,13 @@ def arithmetic(where: torch.device, precision: str = "float32") -> Iterator[None
                 torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
             )
         if precision != "float32":
-            stack.enter_context(torch.autocast(where.type, dtype=getattr(torch, precision)))
+            stack.enter_context(autocast(where, precision))
         yield
+
+
+def autocast(where: torch.device, precision: str) -> torch.autocast:
+    """Return the context in which torch computes convolutions in "bfloat16" or "float16"."""
+    return torch.autocast(where.type, dtype=getattr(torch, precision))
 
 
 def normalize(alphas: Tensor, *, out: Tensor | None = None) -> Tensor:

@@ -3,8 +3,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
+import fastsoft
 from fastsoft.color.models import convert_published_weights, load_model
+from fastsoft.color.network import AlphaPredictor, ResiduePredictor
 from fastsoft.image import read_image
 
 # The palette that the authors' README gives for their photograph; the mean colours of their stored layers agree.
@@ -20,6 +23,9 @@ AUTHORS_PALETTE = np.array(
     ],
     dtype=np.float32,
 ) / np.float32(255)
+
+# Of small tests.
+PALETTE = np.array([[0.9, 0.1, 0.1], [0.1, 0.2, 0.8], [0.9, 0.9, 0.2]])
 
 
 @pytest.fixture(scope="session")
@@ -40,3 +46,20 @@ def authors_model(authors_weights):
 def authors_photo(shared):
     """The authors' photograph, cut to multiples of 8 as they cut it."""
     return read_image(shared / "golden" / "fscs" / "apple.jpg")[:816, :896]
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    """Both published networks for three colours, untrained."""
+    folder = tmp_path_factory.mktemp("weights")
+    torch.manual_seed(2)
+    torch.save(AlphaPredictor(3).state_dict(), folder / "a.pth")
+    torch.save(ResiduePredictor(3).state_dict(), folder / "r.pth")
+    convert_published_weights(folder / "a.pth", folder / "r.pth", folder / "w.safetensors")
+    return folder / "w.safetensors"
+
+
+@pytest.fixture
+def image(rng):
+    smooth = fastsoft.guided_filter(np.zeros((60, 77)), rng.random((60, 77, 3)), radius=3, epsilon=1.0)
+    return ((smooth - smooth.min()) / np.ptp(smooth)).astype(np.float32)

@@ -9,28 +9,7 @@ from PIL import Image
 import fastsoft
 from fastsoft.cli import main
 from fastsoft.color import load_model, normalize_alphas, redistribute_alphas, smooth_alphas
-from fastsoft.color.models import convert_published_weights
-from fastsoft.color.network import AlphaPredictor, ResiduePredictor
-from tests.color.conftest import AUTHORS_PALETTE
-
-PALETTE = np.array([[0.9, 0.1, 0.1], [0.1, 0.2, 0.8], [0.9, 0.9, 0.2]])
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory):
-    """Both published networks for three colours, untrained."""
-    folder = tmp_path_factory.mktemp("weights")
-    torch.manual_seed(2)
-    torch.save(AlphaPredictor(3).state_dict(), folder / "a.pth")
-    torch.save(ResiduePredictor(3).state_dict(), folder / "r.pth")
-    convert_published_weights(folder / "a.pth", folder / "r.pth", folder / "w.safetensors")
-    return folder / "w.safetensors"
-
-
-@pytest.fixture
-def image(rng):
-    smooth = fastsoft.guided_filter(np.zeros((60, 77)), rng.random((60, 77, 3)), radius=3, epsilon=1.0)
-    return ((smooth - smooth.min()) / np.ptp(smooth)).astype(np.float32)
+from tests.color.conftest import AUTHORS_PALETTE, PALETTE
 
 
 def test_layers_keep_what_they_promise(image, weights, dtype):

@@ -56,6 +56,38 @@ def test_strided_masks_and_any_number_of_threads(rng, threads):
         np.testing.assert_array_equal(fastsoft.distance_transform(mask), expected)
 
 
+@pytest.mark.parametrize("shape", [(1, 1), (1, 9), (70, 1), (2, 3), (13, 17), (33, 300), (65, 64)])
+@pytest.mark.parametrize("density", [0.002, 0.05, 0.9])
+def test_backends_agree_in_every_bit(rng, backend, shape, density):
+    mask = rng.random(shape) < density
+    mask[shape[0] // 2, -1] = True
+    found = backend.numpy(fastsoft.distance_transform(backend.array(mask)))
+    np.testing.assert_array_equal(found, ndimage.distance_transform_edt(~mask))
+    np.testing.assert_array_equal(found, fastsoft.distance_transform(mask))
+
+
+def test_backends_know_the_empty_set(backend):
+    found = fastsoft.distance_transform(backend.array(np.zeros((40, 5), dtype=bool)))
+    assert np.all(backend.numpy(found) == np.inf)
+
+
+def test_backends_read_strided_and_offset_masks(rng, backend):
+    mask = rng.random((90, 101)) < 0.01
+    found = fastsoft.distance_transform(backend.array(mask)[7:, ::2])
+    np.testing.assert_array_equal(backend.numpy(found), fastsoft.distance_transform(mask[7:, ::2]))
+    found = fastsoft.distance_transform(backend.array(np.asfortranarray(mask)))
+    np.testing.assert_array_equal(backend.numpy(found), fastsoft.distance_transform(mask))
+
+
+def test_backends_refuse_bad_input_with_the_same_words(backend):
+    with pytest.raises(TypeError, match="mask must have dtype bool, got uint8"):
+        fastsoft.distance_transform(backend.array(np.zeros((3, 4), np.uint8)))
+    with pytest.raises(ValueError, match=r"mask must have shape \(H, W\), got \(3, 4, 1\)"):
+        fastsoft.distance_transform(backend.array(np.zeros((3, 4, 1), bool)))
+    with pytest.raises(ValueError, match="mask must have 1 to"):
+        fastsoft.distance_transform(backend.array(np.zeros((0, 4), bool)))
+
+
 def test_bad_input_is_refused():
     with pytest.raises(TypeError, match="mask must have dtype bool, got uint8"):
         fastsoft.distance_transform(np.zeros((3, 3), dtype=np.uint8))

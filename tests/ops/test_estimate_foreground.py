@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 import fastsoft
 from tests.reference import estimate_foreground as reference
+from tests.tolerances import parity
 
 METHODS = [
     {"method": "ml"},
@@ -271,6 +272,143 @@ def test_progress_and_cancelling(rng, options):
 
     with pytest.raises(fastsoft.Cancelled):
         fastsoft.estimate_foreground(image, alpha, progress=stop, **options)
+
+
+DEVICE_METHODS = [METHODS[0], METHODS[2]]
+
+
+def between_backends(options, dtype):
+    """How far backends may differ."""
+    if options.get("method") != "blur_fusion":
+        return parity("estimate_foreground", dtype)
+    # The CPU's window sums run along the picture in float64, and what is left of them is divided by as little as 1e-5.
+    return parity("blur_fusion", dtype) + 1e6 * np.finfo(np.float64).eps
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 40), (41, 1), (5, 7), (33, 50), (70, 101)])
+@pytest.mark.parametrize("options", DEVICE_METHODS, ids=name)
+def test_backends_agree(rng, backend, dtype, shape, options):
+    image, alpha, _, _ = make(rng, shape, dtype)
+    arguments = backend.array(image), backend.array(alpha)
+    found = tuple(map(backend.numpy, fastsoft.estimate_foreground(*arguments, return_background=True, **options)))
+    assert found[0].dtype == dtype
+    atol = between_backends(options, dtype)
+    expected = fastsoft.estimate_foreground(image, alpha, return_background=True, **options)
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=0, atol=atol)
+    again = fastsoft.estimate_foreground(*arguments, return_background=True, **options)
+    for one, other in zip(found, again, strict=True):
+        np.testing.assert_array_equal(one, backend.numpy(other))
+    if options["method"] == "ml":
+        expected = reference.multilevel(image.astype(float), alpha.astype(float), red_black=True)
+    else:
+        expected = reference.blur_fusion(image.astype(float), alpha.astype(float), (90, 6))
+    for one, other in zip(found, expected, strict=True):
+        # Float32 is near the definition where the colour is seen; see test_any_alpha_gives_colours.
+        np.testing.assert_allclose(one, other, rtol=0, atol=2e-3 if dtype == np.float32 else 1e-8)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"regularization": 1e-3, "gradient_weight": 0.1},
+        {"small_size": 8, "n_large_iterations": 5},
+        {"small_size": 0, "n_small_iterations": 2, "n_large_iterations": 1},
+        {"method": "blur_fusion", "window_sizes": (3, 200)},
+        {"method": "blur_fusion", "window_sizes": (1, 4)},
+    ],
+)
+def test_backends_agree_on_options(rng, backend, dtype, options):
+    image, alpha, _, _ = make(rng, (57, 95), dtype)
+    found = fastsoft.estimate_foreground(backend.array(image), backend.array(alpha), **options)
+    expected = fastsoft.estimate_foreground(image, alpha, **options)
+    atol = between_backends(options, dtype)
+    np.testing.assert_allclose(backend.numpy(found), expected, rtol=0, atol=atol)
+
+
+@pytest.mark.parametrize("options", DEVICE_METHODS, ids=name)
+def test_backends_read_layers_and_strided_and_offset_arrays(rng, backend, dtype, options):
+    image, _, _, _ = make(rng, (66, 90), dtype)
+    alphas = rng.dirichlet([0.3] * 5, (66, 90)).astype(dtype)
+    expected = fastsoft.estimate_foreground(image[7:, ::2], alphas[7:, ::2, 1:4], **options)
+    found = fastsoft.estimate_foreground(backend.array(image)[7:, ::2], backend.array(alphas)[7:, ::2, 1:4], **options)
+    atol = between_backends(options, dtype)
+    np.testing.assert_allclose(backend.numpy(found), expected, rtol=0, atol=atol)
+    planar = np.ascontiguousarray(image.transpose(2, 1, 0)).transpose(2, 1, 0)
+    alpha = np.asfortranarray(alphas[:, :, 0])
+    found = fastsoft.estimate_foreground(backend.array(planar), backend.array(alpha), **options)
+    expected = fastsoft.estimate_foreground(image, alpha, **options)
+    np.testing.assert_allclose(backend.numpy(found), expected, rtol=0, atol=atol)
+
+
+def test_many_layers_on_a_device_are_estimated_in_portions(rng, host_backend, monkeypatch):
+    """Each layer of 200x300 pixels has 2 x 6 x 18000 numbers of workspace: 256 MB hold 155 of them."""
+    image, _, _, _ = make(rng, (200, 300), np.float64)
+    alphas = np.broadcast_to(rng.random((200, 300))[:, :, None], (200, 300, 200))
+    seen = []
+    found = fastsoft.estimate_foreground(
+        host_backend.array(image),
+        host_backend.library.from_numpy(alphas[:, :, 0].copy())[:, :, None].expand(200, 300, 200),
+        progress=seen.append,
+    )
+    assert len(seen) == 3
+    assert seen == sorted(seen)
+    found = host_backend.numpy(found)
+    expected = fastsoft.estimate_foreground(image, alphas[:, :, 0].copy())
+    np.testing.assert_allclose(found[:, :, 199], expected, rtol=0, atol=parity("estimate_foreground", np.float64))
+    np.testing.assert_array_equal(found, np.broadcast_to(found[:, :, :1], found.shape))
+
+
+@pytest.mark.parametrize("options", DEVICE_METHODS, ids=name)
+def test_progress_and_cancelling_on_a_device(rng, device_backend, options):
+    image, alpha, _, _ = make(rng, (20, 24))
+    image, alpha = device_backend.array(image), device_backend.array(np.stack([alpha, 1 - alpha], axis=2))
+    seen = []
+    fastsoft.estimate_foreground(image, alpha, progress=seen.append, **options)
+    assert (seen[0], seen[-1]) == (0.0, 1.0)
+    assert seen == sorted(seen)
+
+    def stop(_fraction):
+        raise fastsoft.Cancelled
+
+    with pytest.raises(fastsoft.Cancelled):
+        fastsoft.estimate_foreground(image, alpha, progress=stop, **options)
+
+
+@pytest.mark.parametrize("options", DEVICE_METHODS, ids=name)
+def test_backends_refuse_bad_input_with_the_same_words(rng, backend, options):
+    image, alpha, _, _ = make(rng, (6, 7))
+
+    def call(image, alpha, **more):
+        return fastsoft.estimate_foreground(backend.array(image), backend.array(alpha), **options, **more)
+
+    with pytest.raises(ValueError, match=r"alpha must have shape \(6, 7\) or \(6, 7, n\) as image has, got \(7, 6\)"):
+        call(image, alpha.T)
+    with pytest.raises(TypeError, match="alpha must have the dtype of image, float64, got float32"):
+        call(image, alpha.astype(np.float32))
+    with pytest.raises(ValueError, match="regularization must be at least 1e-07, got 0"):
+        call(image, alpha, regularization=0)
+    for array, place in ((image, "image"), (alpha, "alpha")):
+        for value, message in (
+            (np.nan, f"{place} must be finite, got 1 values"),
+            (-0.5, rf"{place} must lie in \[0, 1\], got values in \[-0.5, "),
+            (1.5, rf"{place} must lie in \[0, 1\], got values in \[.*, 1.5\]"),
+        ):
+            spoilt = {"image": image, "alpha": alpha}
+            spoilt[place] = array.copy()
+            spoilt[place][3, 4] = [value, 0.5, 0.5] if place == "image" else value
+            with pytest.raises(ValueError, match=message):
+                call(**spoilt)
+
+
+def test_what_is_the_cpus_only_is_refused_on_a_device(rng, device_backend):
+    image, alpha = (device_backend.array(array) for array in make(rng, (6, 7))[:2])
+    with pytest.raises(ValueError, match="order must be 'parallel' on a CUDA device, got 'sequential'"):
+        fastsoft.estimate_foreground(image, alpha, order="sequential")
+    with pytest.raises(ValueError, match="method must be 'ml' or 'blur_fusion' on a CUDA device, got 'closed_form'"):
+        fastsoft.estimate_foreground(image, alpha, method="closed_form")
+    with pytest.raises(TypeError, match="arrays of a call must be on one device, got image on cuda:0, alpha on cpu"):
+        fastsoft.estimate_foreground(image, np.zeros((6, 7)))
 
 
 @pytest.mark.parametrize("options", METHODS, ids=name)

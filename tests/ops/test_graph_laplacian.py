@@ -9,8 +9,10 @@ from scipy import sparse
 
 import fastsoft
 from fastsoft.operators import STENCIL_OFFSETS
+from tests import on_host
 from tests.golden_matrix import golden_matrix
 from tests.reference import graph_laplacian as reference
+from tests.tolerances import parity
 
 
 def random_stencil(rng, height, width, dtype=np.float64):
@@ -143,6 +145,113 @@ def test_same_bits_for_any_number_of_threads(rng, threads, dtype, normalized):
         results.append([laplacian.terms[0].weights, laplacian.terms[1].data])
     for other in results[1:]:
         for a, b in zip(results[0], other, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def as_dense(backend, operator):
+    """Return a result of any library as a dense matrix, after making sure that it is of the backend's."""
+    if isinstance(operator, fastsoft.OperatorSum):
+        # On the CPU a sum holds sparse terms as SciPy's.
+        return sum(
+            dense(term) if sparse.issparse(term) and not backend.on_device else as_dense(backend, term)
+            for term in operator.terms
+        )
+    if isinstance(operator, fastsoft.StencilMatrix):
+        return dense(fastsoft.StencilMatrix(np.array(backend.numpy(operator.weights))))
+    return dense(backend.csr(operator))
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 8), (8, 1), (2, 3), (5, 7), (9, 30)])
+@pytest.mark.parametrize("normalized", [False, True])
+def test_backends_agree(rng, backend, shape, dtype, normalized):
+    n = shape[0] * shape[1]
+    host = {"stencil": random_stencil(rng, *shape, dtype), "matrix": random_csr(rng, n, dtype)}
+    other = random_csr(rng, n, dtype, density=0.05)
+    stencil = fastsoft.StencilMatrix(backend.array(host["stencil"].weights))
+    given = {"stencil": stencil, "matrix": backend.sparse(host["matrix"])}
+    tolerance = (24 + n / 5) * np.finfo(dtype).eps + 1e-13
+    for names, weights in [
+        (["matrix"], None),
+        (["stencil"], None),
+        (["stencil", "matrix"], [0.5, 2.0]),
+        (["matrix", "stencil", "other", "stencil"], [1.0, 0.25, 3.0, 1.0]),
+        (["matrix", "other", "matrix"], None),
+        (["matrix"], [0.125]),
+    ]:
+        host["other"], given["other"] = other, backend.sparse(other)
+        terms = [given[name] for name in names]
+        laplacian = fastsoft.graph_laplacian(terms, weights=weights, normalized=normalized)
+        assert laplacian.dtype in (dtype, getattr(stencil.weights, "dtype", dtype))
+        factors = weights or [1.0] * len(names)
+        whole = sum(factor * dense(host[name]) for name, factor in zip(names, factors, strict=True))
+        found = as_dense(backend, laplacian)
+        expected = reference.graph_laplacian(whole, normalized=normalized)
+        largest = max(1.0, abs(whole).max())
+        np.testing.assert_allclose(found, expected, atol=largest * tolerance)
+        own = fastsoft.graph_laplacian([host[name] for name in names], weights=weights, normalized=normalized)
+        near = {"rtol": 0, "atol": largest * parity("graph_laplacian", dtype)}
+        np.testing.assert_allclose(found, dense(own), **near)
+        again = as_dense(backend, fastsoft.graph_laplacian(terms, weights=weights, normalized=normalized))
+        np.testing.assert_array_equal(again, found)
+        if all(name != "stencil" for name in names):
+            matrix = backend.csr(laplacian)
+            matrix.check_format(full_check=True)
+            np.testing.assert_array_equal(matrix.indptr, own.indptr)
+            np.testing.assert_array_equal(matrix.indices, own.indices)
+
+
+def test_weights_are_factors_of_the_terms(rng, dtype):
+    first, second = random_csr(rng, 60, dtype), random_csr(rng, 60, dtype)
+    found = fastsoft.graph_laplacian([first, second], weights=[0.01, 0.3])
+    expected = fastsoft.graph_laplacian(0.01 * first + 0.3 * second)
+    for part in ("indptr", "indices", "data"):
+        np.testing.assert_array_equal(getattr(found, part), getattr(expected, part))
+    # What cancels leaves no entry.
+    assert fastsoft.graph_laplacian([first, first], weights=[1, -1]).nnz == 0
+    with pytest.raises(ValueError, match="weights must be one for each of 2 affinities, got 1"):
+        fastsoft.graph_laplacian([first, second], weights=[1])
+    with pytest.raises(ValueError, match="weights must be finite"):
+        fastsoft.graph_laplacian([first, second], weights=[1, np.inf])
+
+
+def test_backends_refuse_bad_input_with_the_same_words(rng, backend):
+    matrix = random_csr(rng, 12)
+    with pytest.raises(ValueError, match="one shape"):
+        fastsoft.graph_laplacian([backend.sparse(matrix), backend.sparse(random_csr(rng, 13))])
+    shapes = [fastsoft.StencilMatrix(backend.array(random_stencil(rng, *shape).weights)) for shape in ((3, 4), (4, 3))]
+    with pytest.raises(ValueError, match="one grid shape"):
+        fastsoft.graph_laplacian(shapes)
+    broken = matrix.copy()
+    broken.data[0] = np.nan
+    with pytest.raises(ValueError, match="finite"):
+        fastsoft.graph_laplacian(backend.sparse(broken))
+    negative = sparse.csr_array(np.array([[0.0, 1.0, 0.0], [1.0, 0.0, -3.0], [0.0, -3.0, 4.0]]))
+    with pytest.raises(
+        ValueError, match="positive row sums for normalized=True, got 1 that are not, the first -2 in row 1"
+    ):
+        fastsoft.graph_laplacian(backend.sparse(negative), normalized=True)
+
+
+def test_unsorted_columns_are_refused_on_a_device(device_backend):
+    parts = (np.array([2.0, 1.0, 1.0, 2.0]), np.array([2, 1, 0, 0]), np.array([0, 2, 3, 4]))
+    unsorted = sparse.csr_array(parts, shape=(3, 3))
+    sorted_ = sparse.csr_array(np.eye(3))
+    for terms in ([unsorted], [unsorted, sorted_], [sorted_, unsorted]):
+        with pytest.raises(ValueError, match="sorted columns without duplicates"):
+            fastsoft.graph_laplacian([device_backend.sparse(term) for term in terms])
+
+
+def test_the_order_of_threads_leaves_no_trace(rng, host_backend):
+    terms = [fastsoft.StencilMatrix(host_backend.array(random_stencil(rng, 20, 30).weights))]
+    terms += [host_backend.sparse(random_csr(rng, 600, density=0.02)) for _ in range(2)]
+
+    def run():
+        laplacian = fastsoft.graph_laplacian(terms, weights=[1, 0.5, 2], normalized=True)
+        return [host_backend.numpy(laplacian.terms[0].weights), host_backend.csr(laplacian.terms[1]).data]
+
+    forward = run()
+    with on_host.backward():
+        for a, b in zip(forward, run(), strict=True):
             np.testing.assert_array_equal(a, b)
 
 

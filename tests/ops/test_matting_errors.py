@@ -153,3 +153,43 @@ def test_bad_input_is_refused(function):
         call(good, good, good.T < 1)
     with pytest.raises(ValueError, match="variant must be one of 'adobe', 'lsa', got 'matlab'"):
         call(good, good, variant="matlab")
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("shape", [(1, 1), (1, 40), (41, 1), (5, 7), (33, 64), (70, 35)])
+def test_backends_agree_on_the_gradient_error(rng, backend, variant, shape, dtype):
+    alpha, truth = blobs(rng, shape, dtype), blobs(rng, shape, dtype)
+    region = rng.random(shape) < 0.7
+    arrays = backend.array(alpha), backend.array(truth)
+    found = fastsoft.gradient_error(*arrays, backend.array(region), variant=variant)
+    assert isinstance(found, float)
+    # Sums in float64, in another order.
+    expected = reference.gradient_error(alpha, truth, region, variant)
+    assert found == pytest.approx(expected, rel=1e-12, abs=1e-15)
+    assert found == fastsoft.gradient_error(*arrays, backend.array(region), variant=variant)
+    everywhere = fastsoft.gradient_error(*arrays, variant=variant)
+    assert everywhere == pytest.approx(fastsoft.gradient_error(alpha, truth, variant=variant), rel=1e-12, abs=1e-15)
+
+
+def test_backends_read_strided_and_offset_alphas(rng, backend):
+    alpha, truth = blobs(rng, (60, 80), np.float64), blobs(rng, (60, 80), np.float64)
+    region = rng.random((60, 80)) < 0.7
+    found = fastsoft.gradient_error(*(backend.array(array)[5:, ::2] for array in (alpha, truth, region)))
+    expected = fastsoft.gradient_error(*(array[5:, ::2] for array in (alpha, truth, region)))
+    assert found == pytest.approx(expected, rel=1e-12)
+
+
+def test_backends_refuse_bad_input_with_the_same_words(rng, backend):
+    alpha = np.full((4, 5), 0.5)
+    with pytest.raises(ValueError, match=r"truth must have shape \(4, 5\), got \(5, 4\)"):
+        fastsoft.gradient_error(backend.array(alpha), backend.array(alpha.T))
+    with pytest.raises(ValueError, match=r"truth must lie in \[0, 1\], got values in \[2, 2\]"):
+        fastsoft.gradient_error(backend.array(alpha), backend.array(4 * alpha))
+    with pytest.raises(TypeError, match="region must have dtype bool, got float64"):
+        fastsoft.gradient_error(backend.array(alpha), backend.array(alpha), backend.array(alpha))
+
+
+def test_alphas_of_two_dtypes_are_refused_on_a_device(device_backend):
+    alpha = np.full((4, 5), 0.5)
+    with pytest.raises(TypeError, match="truth must have the dtype of alpha on a CUDA device, float64, got float32"):
+        fastsoft.gradient_error(device_backend.array(alpha), device_backend.array(alpha.astype(np.float32)))

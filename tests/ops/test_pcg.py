@@ -9,7 +9,9 @@ from scipy import sparse
 
 import fastsoft
 from fastsoft.operators import STENCIL_OFFSETS
+from tests import on_host
 from tests.reference import pcg as reference
+from tests.tolerances import parity
 
 
 def grid_operator(rng, height, width, dtype, *, shift=0.1):
@@ -216,3 +218,166 @@ def test_bad_arguments_are_refused(rng):
     for change, error, message in cases:
         with pytest.raises(error, match=message):
             fastsoft.pcg(**{"operator": a, "b": b, **change})
+
+
+def on(backend, stencil):
+    return fastsoft.StencilMatrix(backend.array(stencil.weights))
+
+
+@pytest.mark.filterwarnings("ignore:Sparse CSR tensor support is in beta")
+@pytest.mark.parametrize("shape", [(1, 1), (2, 3), (20, 31), (17, 70)])
+@pytest.mark.parametrize("preconditioner", ["jacobi", None])
+def test_backends_solve_like_the_textbook(rng, backend, shape, preconditioner):
+    a = grid_operator(rng, *shape, np.float64)
+    dense = a.tocsr().toarray()
+    b = rng.standard_normal((len(dense), 3))
+    for operator in (on(backend, a), backend.sparse(a.tocsr())):
+        result = fastsoft.pcg(operator, backend.array(b), preconditioner=preconditioner, tolerance=1e-8)
+        inverse_diagonal = 1 / np.diag(dense) if preconditioner else None
+        for c in range(3):
+            x, iterations = reference.pcg(dense, b[:, c], inverse_diagonal=inverse_diagonal, tolerance=1e-8)
+            np.testing.assert_allclose(backend.numpy(result.x)[:, c], x, atol=1e-10 * np.abs(x).max())
+            assert result.columns[c].iterations == iterations
+            assert result.columns[c].converged
+            assert result.columns[c].residual <= 1e-8
+
+
+def test_backends_agree(rng, backend, dtype):
+    a = grid_operator(rng, 25, 41, dtype)
+    wide = rng.standard_normal((1025, 6)).astype(dtype)
+    bound = parity("pcg", dtype)
+    for b in (wide[:, 0], wide[:, :1], wide, wide[:, ::2], np.asfortranarray(wide)):
+        expected = fastsoft.pcg(a, b, tolerance=1e-4)
+        result = fastsoft.pcg(on(backend, a), backend.array(b), tolerance=1e-4)
+        assert result.x.dtype == backend.array(b).dtype
+        assert [c.iterations for c in result.columns] == [c.iterations for c in expected.columns]
+        np.testing.assert_allclose(backend.numpy(result.x), expected.x, atol=bound * np.abs(expected.x).max())
+        again = fastsoft.pcg(on(backend, a), backend.array(b), tolerance=1e-4)
+        np.testing.assert_array_equal(backend.numpy(again.x), backend.numpy(result.x))
+
+
+def test_backends_start_where_they_are_told(rng, backend, dtype):
+    a = on(backend, grid_operator(rng, 9, 11, dtype))
+    b = np.zeros((99, 2), dtype=dtype)
+    b[:, 1] = rng.standard_normal(99)
+    cold = fastsoft.pcg(a, backend.array(b), tolerance=1e-5)
+    warm = fastsoft.pcg(a, backend.array(b), x0=cold.x, tolerance=1.01e-5)
+    assert warm.info.iterations == 0
+    np.testing.assert_array_equal(backend.numpy(warm.x), backend.numpy(cold.x))
+    start = backend.array(np.ones_like(b))
+    far = fastsoft.pcg(a, backend.array(b), x0=start, tolerance=1e-5)
+    np.testing.assert_array_equal(backend.numpy(far.x)[:, 0], 0)
+    np.testing.assert_array_equal(backend.numpy(start), 1)
+    np.testing.assert_allclose(backend.numpy(far.x)[:, 1], backend.numpy(cold.x)[:, 1], atol=1e-3)
+
+
+@pytest.mark.filterwarnings("ignore:Sparse CSR tensor support is in beta")
+@pytest.mark.parametrize("k", [1, 2, 130])
+def test_backends_keep_the_best_iterate(backend, k):
+    # As in test_best_iterate_is_kept_when_the_residual_rises; 130 columns are more than a launch has factors for.
+    a = sparse.diags_array([1.0, 1e-4, 1e-2, 0.1]).tocsr()
+    one = np.array([30.0, 1.0, 0.3, 0.1])
+    b = one[:, None] * np.where(np.arange(k) % 2, -2.0, 1.0)
+    b[:, 1::3] = np.array([0.0, 0.0, 0.0, 1.0])[:, None]  # converge at once
+    for last in (2, 3):
+        expected = fastsoft.pcg(a, b, preconditioner=None, max_iterations=last, allow_unconverged=True)
+        operator = fastsoft.OperatorSum([backend.sparse(a)])
+        result = fastsoft.pcg(
+            operator, backend.array(b), preconditioner=None, max_iterations=last, allow_unconverged=True
+        )
+        assert [c.converged for c in result.columns] == [c.converged for c in expected.columns]
+        assert [c.iterations for c in result.columns] == [c.iterations for c in expected.columns]
+        np.testing.assert_allclose(backend.numpy(result.x), expected.x, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.filterwarnings("ignore:Sparse CSR tensor support is in beta")
+def test_backends_report_what_cannot_be_solved(rng, backend):
+    indefinite = fastsoft.OperatorSum([backend.sparse(sparse.diags_array([1.0, -1.0, 2.0, 3.0]).tocsr())])
+    with pytest.raises(fastsoft.ConvergenceError, match="not positive definite"):
+        fastsoft.pcg(indefinite, backend.array(np.array([1.0, 3.0, 1.0, 1.0])), preconditioner=None)
+    with pytest.raises(ValueError, match="positive diagonal for the Jacobi preconditioner, got 1 entries"):
+        fastsoft.pcg(indefinite, backend.array(np.ones(4)))
+    a = on(backend, grid_operator(rng, 20, 20, np.float64, shift=1e-4))
+    with pytest.raises(fastsoft.ConvergenceError, match=r"after 5 of 5 iterations .* tolerance 1\.00e-06") as caught:
+        fastsoft.pcg(a, backend.array(rng.standard_normal(400)), max_iterations=5)
+    assert np.isfinite(backend.numpy(caught.value.result.x)).all()
+    b = backend.array(rng.standard_normal(400))
+    seen = []
+    fastsoft.pcg(a, b, progress=seen.append)
+    assert seen == sorted(seen)
+    assert seen[-1] == 1.0
+
+    def cancel(fraction):
+        raise fastsoft.Cancelled
+
+    with pytest.raises(fastsoft.Cancelled):
+        fastsoft.pcg(a, b, progress=cancel)
+
+
+def test_backends_take_a_callable_preconditioner(rng, backend, dtype):
+    stencil = grid_operator(rng, 12, 15, dtype, shift=0.01)
+    a = on(backend, stencil)
+    for shape in ((180, 2), (180,)):
+        b = rng.standard_normal(shape).astype(dtype)
+        diagonal = backend.array(stencil.diagonal() if len(shape) == 1 else stencil.diagonal()[:, None])
+        called = fastsoft.pcg(a, backend.array(b), preconditioner=lambda r, d=diagonal: r / d, tolerance=1e-5)
+        builtin = fastsoft.pcg(stencil, b, tolerance=1e-5)
+        assert [c.iterations for c in called.columns] == [c.iterations for c in builtin.columns]
+        bound = parity("pcg", dtype) * np.abs(builtin.x).max()
+        np.testing.assert_allclose(backend.numpy(called.x), builtin.x, atol=bound)
+    b = backend.array(rng.standard_normal((180, 2)).astype(dtype))
+    with pytest.raises(ValueError, match=r"preconditioner must return shape \(180, 2\) and dtype"):
+        fastsoft.pcg(a, b, preconditioner=lambda r: r[:, 0])
+    with pytest.raises(ZeroDivisionError):
+        fastsoft.pcg(a, b, preconditioner=lambda r: 1 / 0)
+
+
+def test_backends_refuse_the_same_arguments(rng, backend):
+    a = on(backend, grid_operator(rng, 3, 4, np.float64))
+    b = np.ones(12)
+    cases = [
+        ({"b": np.ones(11)}, ValueError, r"b must have 12 rows as the operator has, got shape \(11,\)"),
+        ({"b": np.ones((12, 2, 1))}, ValueError, r"b must have shape \(N,\) or \(N, k\)"),
+        ({"b": np.ones(12, dtype=int)}, TypeError, "b must have dtype float32 or float64, got int64"),
+        ({"b": np.full(12, np.nan)}, ValueError, "b must be finite, got 12"),
+        ({"x0": np.ones(11)}, ValueError, r"x0 must have shape \(12,\) and dtype float64, got \(11,\) and float64"),
+        ({"x0": np.full(12, np.inf)}, ValueError, "x0 must be finite"),
+        ({"operator": np.eye(12)}, TypeError, "SciPy sparse matrix, got"),
+    ]
+    for change, error, message in cases:
+        arguments = {"b": b, **change}
+        operator = arguments.pop("operator", None)
+        arguments = {name: backend.array(value) for name, value in arguments.items()}
+        with pytest.raises(error, match=message):
+            fastsoft.pcg(a if operator is None else backend.array(operator), **arguments)
+
+
+def test_an_iteration_waits_once_for_the_device(rng, host_backend):
+    a = on(host_backend, grid_operator(rng, 20, 20, np.float64))
+    b = host_backend.array(rng.standard_normal((400, 4)))
+    counts = []
+    for tolerance in (1e-2, 1e-8):
+        before = on_host.count("waits"), on_host.count("launches")
+        iterations = fastsoft.pcg(a, b, tolerance=tolerance).info.iterations
+        counts.append((iterations, on_host.count("waits") - before[0], on_host.count("launches") - before[1]))
+    (few, few_waits, few_launches), (many, many_waits, many_launches) = counts
+    assert many > few
+    assert many_waits - few_waits == many - few
+    # Product, p.q and its sum, both updates and their sums, new direction; where a residual rises, a copy.
+    assert 6 * (many - few) <= many_launches - few_launches <= 7 * (many - few)
+
+
+def test_arrays_of_a_solve_are_on_one_device(rng, device_backend):
+    host = grid_operator(rng, 3, 4, np.float64)
+    there = on(device_backend, host)
+    b = np.ones(12)
+    for operator, right, message in (
+        (there, b, "b on cpu, operator on cuda:0"),
+        (host, device_backend.array(b), "b on cuda:0, operator on cpu"),
+        (host.tocsr(), device_backend.array(b), "b on cuda:0, operator on cpu"),
+    ):
+        with pytest.raises(TypeError, match=f"arrays of a call must be on one device, got {message}"):
+            fastsoft.pcg(operator, right)
+    with device_backend.stream():
+        result = fastsoft.pcg(there, device_backend.array(b))
+        np.testing.assert_allclose(device_backend.numpy(result.x), fastsoft.pcg(host, b).x, rtol=1e-6)

@@ -7,7 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import fastsoft
+from tests import on_host
 from tests.reference import project_colors as reference
+from tests.tolerances import parity
 
 
 def make(rng, shape, n, dtype=np.float64, *, spread=0.4, concentration=0.3):
@@ -119,6 +121,90 @@ def test_alphas_that_hardly_count(dtype):
         found = fastsoft.project_colors(alphas, colors, np.full((1, 1, 3), value, dtype=dtype))
         np.testing.assert_allclose(found[0, 0, 0], value, atol=np.finfo(dtype).eps)
         assert np.isfinite(found).all()
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 129), (17, 9), (31, 50)])
+@pytest.mark.parametrize("n", [1, 2, 5, 12])
+def test_backends_agree(rng, backend, shape, n, dtype):
+    alphas, colors, image = make(rng, shape, n, dtype)
+    image[0, 0] = rng.integers(0, 2, 3)
+    result = fastsoft.project_colors(backend.array(alphas), backend.array(colors), backend.array(image))
+    found = backend.numpy(result)
+    assert found.dtype == dtype
+    assert found.min() >= 0
+    assert found.max() <= 1
+    eps = np.finfo(dtype).eps
+    np.testing.assert_allclose(recomposed(alphas, found), image, rtol=0, atol=(2 * n + 4) * eps)
+    error = np.abs(found - reference.project_colors(alphas, colors, image)) * alphas[:, :, :, None]
+    assert error.max() < 20 * n * eps
+    error = np.abs(found - fastsoft.project_colors(alphas, colors, image)) * alphas[:, :, :, None]
+    assert error.max() <= n * parity("project_colors", dtype)
+    again = fastsoft.project_colors(backend.array(alphas), backend.array(colors), backend.array(image))
+    np.testing.assert_array_equal(backend.numpy(again), found)
+
+
+def test_backends_meet_one_bound_after_the_other(backend, dtype):
+    n = 9
+    alphas = np.full((1, 1, n), 1 / n, dtype=dtype)
+    colors = np.zeros((1, 1, n, 3), dtype=dtype)
+    colors[0, 0, :, :] = (1 - 0.5 ** np.arange(1, n + 1))[:, None]
+    for value in (0.9, 0.99, 0.999, 1.0, 0.3, 0.05, 0.001, 0.0):
+        image = np.full((1, 1, 3), value, dtype=dtype)
+        found = fastsoft.project_colors(*map(backend.array, (alphas, colors, image)))
+        expected = reference.project_colors(alphas, colors, image)
+        np.testing.assert_allclose(backend.numpy(found), expected, atol=200 * np.finfo(dtype).eps)
+
+
+def test_backends_work_in_place_on_any_strides(rng, backend, dtype):
+    alphas, colors, image = make(rng, (21, 50), 3, dtype)
+    expected = backend.numpy(fastsoft.project_colors(*map(backend.array, (alphas, colors, image))))
+    planes = np.ascontiguousarray(colors.transpose(2, 3, 0, 1)).transpose(2, 3, 0, 1)
+    planar = np.ascontiguousarray(alphas.transpose(2, 0, 1)).transpose(1, 2, 0)
+    found = fastsoft.project_colors(*map(backend.array, (planar, planes, image)))
+    np.testing.assert_array_equal(backend.numpy(found), expected)
+    # In the layout of the colours.
+    assert backend.numpy(found).strides == planes.strides
+    own = backend.array(planes)
+    assert fastsoft.project_colors(backend.array(alphas), own, backend.array(image), out=own) is own
+    np.testing.assert_array_equal(backend.numpy(own), expected)
+    part = fastsoft.project_colors(*(backend.array(array)[3::2, 1::3] for array in (alphas, colors, image)))
+    np.testing.assert_array_equal(backend.numpy(part), expected[3::2, 1::3])
+
+
+def test_backends_refuse_bad_input_with_the_same_words(rng, backend):
+    given = dict(zip(("alphas", "colors", "image"), make(rng, (4, 5), 3), strict=True))
+
+    def call(**changed):
+        return fastsoft.project_colors(**{name: backend.array(array) for name, array in {**given, **changed}.items()})
+
+    with pytest.raises(ValueError, match=r"colors must have shape \(4, 5, 3, 3\), got \(4, 5, 2, 3\)"):
+        call(colors=given["colors"][:, :, :2])
+    with pytest.raises(TypeError, match="colors must have the dtype of alphas, float64, got float32"):
+        call(colors=given["colors"].astype(np.float32))
+    with pytest.raises(ValueError, match="alphas must sum to 1 at every pixel"):
+        call(alphas=given["alphas"] * 0.9)
+    negative = given["alphas"].copy()
+    negative[2, 3] = [-0.5, 1.0, 0.5]
+    with pytest.raises(ValueError, match=r"alphas must lie in \[0, 1\], got values in \[-0.5, 1\]"):
+        call(alphas=negative)
+    for name, array in given.items():
+        spoilt = array.copy()
+        spoilt[2, 3, 1] = np.nan
+        with pytest.raises(ValueError, match=f"{name} must be finite, got"):
+            call(**{name: spoilt})
+        if name != "alphas":
+            spoilt[2, 3, 1] = 1.5
+            with pytest.raises(ValueError, match=rf"{name} must lie in \[0, 1\], got values in \[.*, 1.5\]"):
+                call(**{name: spoilt})
+    with pytest.raises(ValueError, match="out must be an array with the shape and dtype of colors"):
+        fastsoft.project_colors(*map(backend.array, given.values()), out=backend.array(np.empty((4, 5, 3, 2))))
+
+
+def test_the_order_of_threads_leaves_no_trace(rng, host_backend):
+    arrays = [host_backend.array(array) for array in make(rng, (30, 40), 6)]
+    forward = host_backend.numpy(fastsoft.project_colors(*arrays))
+    with on_host.backward():
+        np.testing.assert_array_equal(host_backend.numpy(fastsoft.project_colors(*arrays)), forward)
 
 
 def test_bad_input_is_refused(rng):

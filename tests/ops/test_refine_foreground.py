@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 import fastsoft
 from tests.reference import refine_foreground as reference
+from tests.tolerances import parity
 
 
 def make(rng, shape, dtype=np.float64):
@@ -167,6 +168,96 @@ def test_progress_and_cancelling(rng):
 
     with pytest.raises(fastsoft.Cancelled):
         fastsoft.refine_foreground(foreground, alpha, progress=stop)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 40), (41, 1), (2, 3), (31, 33), (50, 70), (66, 131)])
+@pytest.mark.parametrize("order", ["jacobi", "red_black"])
+def test_backends_agree(rng, backend, dtype, shape, order):
+    foreground, alpha = make(rng, shape, dtype)
+    options = {"order": order, "n_scales": 3, "iterations": 11}
+    found = fastsoft.refine_foreground(backend.array(foreground), backend.array(alpha), **options)
+    found = backend.numpy(found)
+    assert found.dtype == dtype
+    expected = fastsoft.refine_foreground(foreground, alpha, **options)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=parity("refine_foreground", dtype))
+    exact = reference.refine_foreground(
+        foreground.astype(float), alpha.astype(float), red_black=order == "red_black", n_scales=3, iterations=11
+    )
+    np.testing.assert_allclose(found, exact, rtol=0, atol=200 * np.finfo(dtype).eps)
+    again = fastsoft.refine_foreground(backend.array(foreground), backend.array(alpha), **options)
+    np.testing.assert_array_equal(backend.numpy(again), found)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"kappa": 0.1, "n_scales": 1}, {"kappa": 30.0, "order": "jacobi"}, {"n_scales": 16, "iterations": 1}],
+)
+def test_backends_agree_on_options(rng, backend, options):
+    foreground, alpha = make(rng, (23, 60))
+    found = fastsoft.refine_foreground(backend.array(foreground), backend.array(alpha), **options)
+    expected = fastsoft.refine_foreground(foreground, alpha, **options)
+    np.testing.assert_allclose(backend.numpy(found), expected, rtol=0, atol=1300 * np.finfo(np.float64).eps)
+
+
+def test_backends_read_strided_and_offset_arrays(rng, backend, dtype):
+    foreground, alpha = make(rng, (60, 75), dtype)
+    options = {"n_scales": 2, "iterations": 5}
+    atol = parity("refine_foreground", dtype)
+    expected = fastsoft.refine_foreground(foreground[5:, ::2], alpha[5:, ::2], **options)
+    found = fastsoft.refine_foreground(backend.array(foreground)[5:, ::2], backend.array(alpha)[5:, ::2], **options)
+    np.testing.assert_allclose(backend.numpy(found), expected, rtol=0, atol=atol)
+    planar = np.ascontiguousarray(foreground.transpose(2, 0, 1)).transpose(1, 2, 0)
+    found = fastsoft.refine_foreground(backend.array(planar), backend.array(np.asfortranarray(alpha)), **options)
+    expected = fastsoft.refine_foreground(foreground, alpha, **options)
+    np.testing.assert_allclose(backend.numpy(found), expected, rtol=0, atol=atol)
+
+
+def test_progress_and_cancelling_on_a_device(rng, device_backend):
+    foreground, alpha = map(device_backend.array, make(rng, (50, 70)))
+    options = {"n_scales": 2, "iterations": 9}
+    seen = []
+    fastsoft.refine_foreground(foreground, alpha, progress=seen.append, **options)
+    assert seen == sorted(seen)
+    assert (seen[0], seen[-1]) == (0.0, 1.0)
+    assert len(seen) > 4
+
+    def stop(fraction):
+        if fraction > 0.4:
+            raise fastsoft.Cancelled
+
+    with pytest.raises(fastsoft.Cancelled):
+        fastsoft.refine_foreground(foreground, alpha, progress=stop, **options)
+
+
+def test_backends_refuse_bad_input_with_the_same_words(rng, backend):
+    foreground, alpha = make(rng, (6, 7))
+
+    def call(foreground, alpha, **options):
+        return fastsoft.refine_foreground(backend.array(foreground), backend.array(alpha), **options)
+
+    with pytest.raises(ValueError, match=r"alpha must have shape \(6, 7\) as foreground has, got \(7, 6\)"):
+        call(foreground, alpha.T)
+    with pytest.raises(TypeError, match="alpha must have the dtype of foreground, float64, got float32"):
+        call(foreground, alpha.astype(np.float32))
+    spoilt = alpha.copy()
+    spoilt[2, 3] = np.nan
+    with pytest.raises(ValueError, match="alpha must be finite, got 1 values that are NaN or infinite"):
+        call(foreground, spoilt)
+    spoilt[2, 3] = 1.5
+    with pytest.raises(ValueError, match=r"alpha must lie in \[0, 1\], got values in \[.*, 1.5\]"):
+        call(foreground, spoilt)
+    with pytest.raises(ValueError, match=r"foreground must lie in \[0, 1\], got values in"):
+        call(foreground * 255, alpha)
+    with pytest.raises(ValueError, match="kappa must be"):
+        call(foreground, alpha, kappa=0.0)
+
+
+def test_arrays_on_several_devices_are_refused(rng, device_backend):
+    foreground, alpha = make(rng, (6, 7))
+    with pytest.raises(
+        TypeError, match="arrays of a call must be on one device, got foreground on cuda:0, alpha on cpu"
+    ):
+        fastsoft.refine_foreground(device_backend.array(foreground), alpha)
 
 
 def test_bad_input_is_refused(rng):

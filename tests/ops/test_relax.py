@@ -9,7 +9,9 @@ from scipy import sparse
 
 import fastsoft
 from fastsoft.operators import STENCIL_OFFSETS
+from tests import on_host
 from tests.reference import relax as reference
+from tests.tolerances import parity
 
 
 def problem(rng, height, width, n_layers, dtype=np.float64):
@@ -199,3 +201,122 @@ def test_bad_arguments_are_refused(rng):
     for change, error, message in cases:
         with pytest.raises(error, match=message):
             fastsoft.relax_segments(**{"segments": segments, "laplacian": laplacian, "gradient": gradient, **change})
+
+
+def there(backend, segments, laplacian, gradient):
+    """The arguments as arrays of a backend."""
+    stencil = fastsoft.StencilMatrix(backend.array(laplacian.weights))
+    return backend.array(segments), stencil, backend.array(gradient)
+
+
+@pytest.mark.parametrize(("shape", "n_layers"), [((1, 1), 2), ((2, 3), 1), ((14, 15), 5), ((31, 37), 3)])
+def test_backends_equal_the_reference(rng, backend, shape, n_layers):
+    segments, laplacian, gradient = problem(rng, *shape, n_layers)
+    segments[..., 0] = np.maximum(segments[..., 0], 0.3)  # something is left of every pixel
+    parameters = {"n_iterations": 5, "gamma": 0.8, "sum_weight": 90.0, "clamp": 0.02, "threshold": 0.15}
+    arguments = there(backend, segments, laplacian, gradient)
+    result = fastsoft.relax_segments(*arguments, tolerance=1e-13, **parameters)
+    expected, before = reference.relax_segments(segments, laplacian.tocsr(), gradient, **parameters)
+    np.testing.assert_allclose(backend.numpy(result.before_final_solve), before, atol=1e-9)
+    np.testing.assert_allclose(backend.numpy(result.segments), expected, atol=1e-9)
+    assert [info.converged for info in result.info] == [True] * 6
+
+
+@pytest.mark.filterwarnings("ignore:Sparse CSR tensor support is in beta")
+def test_backends_agree(rng, backend, dtype):
+    segments, laplacian, gradient = problem(rng, 21, 53, 4, dtype)
+    n = 21 * 53
+    edges = sparse.coo_array((np.ones(3), ([0, 5, 80], [200, 100, 150])), shape=(n, n))
+    extra = (sparse.diags_array((edges + edges.T).sum(axis=1)) - edges - edges.T).tocsr().astype(dtype)
+    expected = fastsoft.relax_segments(segments, laplacian + extra, gradient, n_iterations=3)
+    layers, stencil, slopes = there(backend, segments, laplacian, gradient)
+    result = fastsoft.relax_segments(layers, stencil + backend.sparse(extra), slopes, n_iterations=3)
+    assert result.segments.dtype == result.before_final_solve.dtype == layers.dtype
+    assert [info.iterations for info in result.info] == [info.iterations for info in expected.info]
+    bound = parity("relax", dtype)
+    np.testing.assert_allclose(backend.numpy(result.segments), expected.segments, atol=bound)
+    np.testing.assert_allclose(backend.numpy(result.before_final_solve), expected.before_final_solve, atol=bound)
+    # The same bits again, and from any layout; another dtype of the gradient is converted.
+    wide = np.zeros((42, 106, 8), dtype=dtype)
+    wide[::2, ::2, ::2] = segments
+    for array in (segments, wide[::2, ::2, ::2], np.asfortranarray(segments)):
+        again = fastsoft.relax_segments(
+            backend.array(array), stencil + backend.sparse(extra), backend.array(gradient.T.copy().T), n_iterations=3
+        )
+        np.testing.assert_array_equal(backend.numpy(again.segments), backend.numpy(result.segments))
+    double = fastsoft.relax_segments(layers, stencil, backend.array(gradient.astype(np.float64)), n_iterations=1)
+    assert double.segments.dtype == layers.dtype
+
+
+def test_backends_report_alike(rng, backend):
+    arguments = there(backend, *problem(rng, 20, 20, 3))
+    with pytest.raises(fastsoft.ConvergenceError, match="round 1 of 20 stopped after 1 iterations") as caught:
+        fastsoft.relax_segments(*arguments, max_cg_iterations=1)
+    assert np.isfinite(backend.numpy(caught.value.result.segments)).all()
+    seen = []
+    fastsoft.relax_segments(*arguments, progress=seen.append)
+    assert seen == sorted(seen)
+    assert seen[-1] == 1.0
+
+    def cancel(fraction):
+        raise fastsoft.Cancelled
+
+    with pytest.raises(fastsoft.Cancelled):
+        fastsoft.relax_segments(*arguments, progress=cancel)
+
+
+def test_backends_refuse_the_same_arguments(rng, backend):
+    segments, laplacian, gradient = problem(rng, 3, 4, 2)
+    bad = segments.copy()
+    bad[1, 2, 0] = np.nan
+    steep = gradient.copy()
+    steep[2, 1] = -0.5
+    cases = [
+        ({"segments": segments[0]}, ValueError, r"segments must have shape \(H, W, n\), got \(4, 2\)"),
+        ({"segments": segments[:, :0]}, ValueError, r"segments must not be empty, got shape \(3, 0, 2\)"),
+        ({"segments": bad}, ValueError, "segments must be finite, got 1 value"),
+        ({"segments": segments.astype(int)}, TypeError, "segments must have dtype float32 or float64, got int64"),
+        ({"segments": segments[:2]}, ValueError, r"gradient must have shape \(2, 4\), got \(3, 4\)"),
+        ({"gradient": gradient[:, :3]}, ValueError, r"gradient must have shape \(3, 4\), got \(3, 3\)"),
+        ({"gradient": steep}, ValueError, "gradient must not be negative, got -0.5"),
+        ({"gradient": steep * np.nan}, ValueError, "gradient must be finite, got 12 values"),
+        (
+            {"segments": segments[:2], "gradient": gradient[:2]},
+            ValueError,
+            r"laplacian must have shape \(8, 8\) for 2x4 pixels, got \(12, 12\)",
+        ),
+    ]
+    stencil = fastsoft.StencilMatrix(backend.array(laplacian.weights))
+    for change, error, message in cases:
+        arrays = {"segments": segments, "gradient": gradient, **change}
+        with pytest.raises(error, match=message):
+            fastsoft.relax_segments(laplacian=stencil, **{name: backend.array(array) for name, array in arrays.items()})
+
+
+def test_an_iteration_waits_once_for_the_device(rng, host_backend):
+    arguments = there(host_backend, *problem(rng, 12, 15, 3))
+    counts = []
+    for tolerance in (1e-3, 1e-9):
+        before = on_host.count("waits"), on_host.count("launches")
+        result = fastsoft.relax_segments(*arguments, tolerance=tolerance, n_iterations=4)
+        iterations = sum(info.iterations for info in result.info)
+        counts.append((iterations, on_host.count("waits") - before[0], on_host.count("launches") - before[1]))
+    (few, few_waits, _), (many, many_waits, _) = counts
+    assert many > few
+    assert many_waits - few_waits == many - few
+
+
+def test_arrays_of_a_call_are_on_one_device(rng, device_backend):
+    segments, laplacian, gradient = problem(rng, 3, 4, 2)
+    layers, stencil, slopes = there(device_backend, segments, laplacian, gradient)
+    for arguments, places in (
+        ((segments, stencil, slopes), "segments on cpu, laplacian on cuda:0, gradient on cuda:0"),
+        ((layers, laplacian, slopes), "segments on cuda:0, laplacian on cpu, gradient on cuda:0"),
+        ((layers, laplacian.tocsr(), gradient), "segments on cuda:0, laplacian on cpu, gradient on cpu"),
+    ):
+        with pytest.raises(TypeError, match=f"arrays of a call must be on one device, got {places}"):
+            fastsoft.relax_segments(*arguments)
+    with device_backend.stream():
+        result = fastsoft.relax_segments(*there(device_backend, segments, laplacian, gradient))
+        expected = fastsoft.relax_segments(segments, laplacian, gradient)
+        np.testing.assert_allclose(device_backend.numpy(result.segments), expected.segments, atol=1e-5)

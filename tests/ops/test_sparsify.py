@@ -8,7 +8,9 @@ from scipy.sparse.linalg import eigsh
 
 import fastsoft
 from fastsoft.ops.sparsify import _stratified_sample
+from tests import on_host
 from tests.reference import sparsify as reference
+from tests.tolerances import parity
 
 
 def grid_eigenvectors(height, width, k, dtype=np.float64):
@@ -280,6 +282,159 @@ def test_progress_rises_to_one_and_cancels(rng):
 
     with pytest.raises(fastsoft.Cancelled):
         fastsoft.sparsify_segments(vectors, values, labels, progress=cancel)
+
+
+@pytest.mark.parametrize(
+    ("shape", "k", "n_segments"), [((1, 5), 2, 2), ((31, 29), 12, 9), ((24, 40), 103, 3), ((23, 18), 121, 4)]
+)
+@pytest.mark.parametrize("method", ["stable", "compat"])
+def test_backends_agree(rng, backend, dtype, method, shape, k, n_segments):
+    k = min(k, shape[0] * shape[1])
+    vectors, values = grid_eigenvectors(*shape, k, dtype)
+    labels = blobs(rng, *shape, n_segments)
+    options = {"method": method, "clamp": 1e-2, "n_iterations": 4}
+    result = fastsoft.sparsify_segments(backend.array(vectors), backend.array(values), backend.array(labels), **options)
+    segments = backend.numpy(result.segments)
+    assert segments.dtype == dtype
+    for array in (result.coefficients, result.kept, result.component_count):
+        assert isinstance(array, np.ndarray)
+    if dtype == np.float64:
+        expected = reference.sparsify_segments(
+            vectors, values, reference.one_hot(labels), n_iterations=4, compat=method == "compat", clamp=1e-2
+        )
+        np.testing.assert_allclose(segments, expected, rtol=0, atol=1e-10)
+    cpu = fastsoft.sparsify_segments(vectors, values, labels, **options)
+    np.testing.assert_allclose(segments, cpu.segments, rtol=0, atol=parity("sparsify_segments", dtype))
+    np.testing.assert_allclose(result.energy, cpu.energy, rtol=parity("sparsify_segments", dtype))
+    # The segments themselves, from the coefficients that were found.
+    combined = vectors.astype(np.float64) @ result.coefficients
+    np.testing.assert_allclose(segments, combined, rtol=0, atol=max(parity("combine_eigenvectors", dtype), 1e-12))
+    again = fastsoft.sparsify_segments(backend.array(vectors), values, backend.array(labels), **options)
+    np.testing.assert_array_equal(backend.numpy(again.segments), segments)
+    np.testing.assert_array_equal(again.coefficients, result.coefficients)
+
+
+@pytest.mark.parametrize("n_samples", [150, 10_000])
+def test_backends_agree_on_samples_and_pruning(rng, backend, dtype, n_samples):
+    vectors, values = grid_eigenvectors(20, 31, 6, dtype)
+    labels = blobs(rng, 20, 31, 5)
+    labels[0, 0] = 9  # a segment of one pixel, out of reach of six smooth vectors
+    options = {"n_samples": n_samples, "n_iterations": 8, "clamp": 0.05}
+    found = fastsoft.sparsify_segments(backend.array(vectors), values, backend.array(labels), **options)
+    expected = fastsoft.sparsify_segments(vectors, values, labels, **options)
+    assert found.n_samples == expected.n_samples
+    assert expected.component_count[-1] < 6
+    np.testing.assert_array_equal(found.component_count, expected.component_count)
+    np.testing.assert_array_equal(found.kept, expected.kept)
+    atol = parity("sparsify_segments", dtype)
+    np.testing.assert_allclose(backend.numpy(found.segments), expected.segments, rtol=0, atol=atol)
+
+
+def test_more_pixels_than_fit_a_portion_of_a_device(rng, device_backend):
+    vectors, values = grid_eigenvectors(450, 451, 2, np.float32)  # portions have 196608 pixels
+    labels = blobs(rng, 450, 451, 2)
+    options = {"exact": True, "n_iterations": 2, "prune_threshold": 0}
+    found = fastsoft.sparsify_segments(device_backend.array(vectors), values, device_backend.array(labels), **options)
+    expected = fastsoft.sparsify_segments(vectors, values, labels, **options)
+    atol = parity("sparsify_segments", np.float32)
+    np.testing.assert_allclose(device_backend.numpy(found.segments), expected.segments, rtol=0, atol=atol)
+
+
+def test_backends_read_any_start_and_layout(rng, backend, dtype):
+    vectors, values = grid_eigenvectors(14, 11, 9, dtype)
+    labels = blobs(rng, 14, 11, 4)
+    soft = reference.one_hot(labels)
+    options = {"n_iterations": 3}
+    expected = fastsoft.sparsify_segments(vectors, values, labels, **options).segments
+    wide = np.zeros((308, 18), dtype=dtype)
+    wide[::2, ::2] = vectors
+    tall = np.zeros((28, 13), dtype=np.int64)
+    tall[::2, 2:] = labels * 7 - 3
+    cases = [
+        (backend.array(np.asfortranarray(vectors)), backend.array(labels.astype(np.uint8).ravel())),
+        (backend.array(wide)[::2, ::2], backend.array(tall)[::2, 2:]),
+        (backend.array(vectors), backend.array(soft)),
+        (backend.array(vectors), backend.array(soft.reshape(14, 11, 4).astype(np.float32))),
+        (backend.array(vectors), backend.array(np.asfortranarray(soft.reshape(14, 11, 4)))),
+    ]
+    for eigenvectors, start in cases:
+        found = fastsoft.sparsify_segments(eigenvectors, values, start, **options)
+        atol = parity("sparsify_segments", dtype)
+        np.testing.assert_allclose(backend.numpy(found.segments), expected, rtol=0, atol=atol)
+
+
+def test_an_iteration_on_a_device_waits_once(rng, host_backend):
+    vectors, values = grid_eigenvectors(20, 24, 10)
+    labels = blobs(rng, 20, 24, 4)
+
+    def waits(n_iterations):
+        before = on_host.count("waits")
+        fastsoft.sparsify_segments(
+            host_backend.array(vectors),
+            values,
+            host_backend.array(labels),
+            n_iterations=n_iterations,
+            prune_threshold=0,
+        )
+        return on_host.count("waits") - before
+
+    assert waits(8) - waits(5) == 3
+
+
+def test_memory_on_a_device_is_as_documented(rng, host_backend):
+    vectors, values = grid_eigenvectors(60, 70, 30)
+    start = host_backend.array(blobs(rng, 60, 70, 7))
+    eigenvectors = host_backend.array(np.asfortranarray(vectors))
+    before = on_host.count("allocated")
+    on_host.reset_peak()
+    fastsoft.sparsify_segments(eigenvectors, values, start, n_iterations=2)
+    # Sums and coefficients on their way to the host and back are small.
+    small = 2 * 8 * 8 * 30 * 31
+    assert on_host.count("peak") - before <= 64e6 * 1.05 + (2 * 7 + 1) * 8 * 60 * 70 + small
+
+
+def test_progress_on_a_device_rises_to_one_and_cancels(rng, device_backend):
+    vectors, values = (device_backend.array(array) for array in grid_eigenvectors(20, 24, 10))
+    labels = device_backend.array(blobs(rng, 20, 24, 4))
+    seen = []
+    fastsoft.sparsify_segments(vectors, values, labels, progress=seen.append)
+    assert seen == sorted(seen)
+    assert len(seen) >= 40
+    assert seen[-1] == 1.0
+
+    def cancel(fraction):
+        if fraction > 0.3:
+            raise fastsoft.Cancelled
+
+    with pytest.raises(fastsoft.Cancelled):
+        fastsoft.sparsify_segments(vectors, values, labels, progress=cancel)
+
+
+def test_backends_refuse_bad_input_with_the_same_words(rng, backend):
+    vectors, values = grid_eigenvectors(6, 5, 4)
+    labels = blobs(rng, 6, 5, 3)
+    broken = vectors.copy()
+    broken[7, 2] = np.nan
+    cases = [
+        ({"eigenvectors": broken}, ValueError, "eigenvectors must be finite, got 1 values"),
+        ({"eigenvectors": vectors[:, 0]}, ValueError, r"eigenvectors must have shape \(N, k\), got \(30,\)"),
+        ({"eigenvectors": vectors.astype(np.float16)}, TypeError, "eigenvectors must have dtype float32 or float64"),
+        ({"eigenvalues": values[1:]}, ValueError, r"eigenvalues must have shape \(4\), got \(3,\)"),
+        ({"eigenvalues": values + np.inf}, ValueError, "eigenvalues must be finite"),
+        ({"start": labels[1:]}, ValueError, r"start must have shape \(N,\) or \(H, W\) with N = 30 .*, got \(5, 5\)"),
+        ({"start": labels > 1}, TypeError, "start must hold integer labels, or float32 or float64 segments, got bool"),
+        ({"start": np.full((30, 2), np.nan)}, ValueError, "start must be finite, got 60 values"),
+    ]
+    for change, error, message in cases:
+        arguments = {"eigenvectors": vectors, "eigenvalues": values, "start": labels, **change}
+        with pytest.raises(error, match=message):
+            fastsoft.sparsify_segments(**{name: backend.array(array) for name, array in arguments.items()})
+
+
+def test_arrays_on_several_devices_are_refused(rng, device_backend):
+    vectors, values = grid_eigenvectors(6, 5, 4)
+    with pytest.raises(TypeError, match="arrays of a call must be on one device, got eigenvectors on cuda:0, start on"):
+        fastsoft.sparsify_segments(device_backend.array(vectors), values, blobs(rng, 6, 5, 3))
 
 
 def test_bad_arguments_are_refused(rng):

@@ -6,7 +6,9 @@ import pytest
 
 from fastsoft.layers import project_to_simplex
 from fastsoft.ops.unmixing import unmix_alphas, unmix_colors
+from tests import on_host
 from tests.reference import unmixing as reference
+from tests.tolerances import parity
 
 
 def make(rng, shape, n, dtype, *, origin=(0, 0), spread=2.0):
@@ -114,6 +116,81 @@ def test_huge_scores_give_opaque_layers(dtype):
     image = np.full((2, 2, 3), 0.5, dtype=dtype)
     palette = np.array([[0, 0, 0], [1, 1, 1], [0.5, 0.5, 0.5]], dtype=dtype)
     np.testing.assert_array_equal(unmix_alphas(image, palette, coefficients)[..., 0], 1)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 2), (2, 1), (5, 7), (9, 64)])
+@pytest.mark.parametrize("n", [2, 3, 10])
+@pytest.mark.parametrize("steps", [0, 2])
+def test_backends_agree(rng, backend, shape, n, steps, dtype):
+    image, palette, coefficients = make(rng, shape, n, dtype)
+    given = backend.array(image), palette, backend.array(coefficients)
+    result = unmix_alphas(*given, steps=steps)
+    found = backend.numpy(result)
+    assert found.dtype == dtype
+    eps = np.finfo(dtype).eps
+    np.testing.assert_allclose(
+        found, reference.unmix_alphas(image, palette, coefficients, steps=steps), atol=1000 * eps
+    )
+    host = unmix_alphas(image, palette, coefficients, steps=steps)
+    np.testing.assert_allclose(found, host, rtol=0, atol=parity("unmixing", dtype))
+    np.testing.assert_array_equal(backend.numpy(unmix_alphas(*given, steps=steps)), found)
+    image, palette, coefficients = make(rng, shape, n, dtype, spread=0.5)
+    alphas = rng.dirichlet(np.full(n, 0.3), shape).astype(dtype)
+    colors = unmix_colors(backend.array(image), palette, backend.array(alphas), backend.array(coefficients))
+    expected = reference.unmix_colors(image, palette, alphas, coefficients)
+    np.testing.assert_allclose(backend.numpy(colors), expected, atol=30 * n * eps)
+
+
+def test_backends_take_parts_and_any_strides(rng, backend, dtype):
+    image, palette, coefficients = make(rng, (20, 50), 4, dtype)
+    picture, planes = (
+        backend.array(image),
+        np.ascontiguousarray(coefficients.transpose(2, 3, 0, 1)).transpose(2, 3, 0, 1),
+    )
+    whole = unmix_alphas(picture, palette, backend.array(coefficients), steps=1)
+    colors = unmix_colors(picture, palette, whole, backend.array(coefficients))
+    alphas = backend.array(np.empty((4, 20, 50), dtype=dtype).transpose(1, 2, 0))
+    assert unmix_alphas(picture, palette, backend.array(planes), steps=1, out=alphas) is alphas
+    np.testing.assert_array_equal(backend.numpy(alphas), backend.numpy(whole))
+    own = backend.array(np.empty((4, 3, 20, 50), dtype=dtype).transpose(2, 3, 0, 1))
+    assert unmix_colors(picture, palette, alphas, backend.array(planes), out=own) is own
+    np.testing.assert_array_equal(backend.numpy(own), backend.numpy(colors))
+    # A part of the photograph is that part of its result.
+    rows, cols = slice(6, 17), slice(10, 41)
+    options = {"origin": (6, 10)}
+    found = unmix_alphas(picture[rows, cols], palette, backend.array(planes), steps=1, **options)
+    np.testing.assert_array_equal(backend.numpy(found), backend.numpy(whole)[rows, cols])
+    found = unmix_colors(picture[rows, cols], palette, whole[rows, cols], backend.array(planes), **options)
+    np.testing.assert_array_equal(backend.numpy(found), backend.numpy(colors)[rows, cols])
+
+
+def test_backends_refuse_bad_input_with_the_same_words(rng, backend):
+    image, palette, coefficients = make(rng, (6, 8), 3, np.float64)
+    picture, given = backend.array(image), backend.array(coefficients)
+    with pytest.raises(ValueError, match=r"coefficients must have shape \(h, w, 3, 4\), got \(3, 4, 2, 4\)"):
+        unmix_alphas(picture, palette, given[:, :, :2])
+    with pytest.raises(TypeError, match="coefficients must have the dtype of image, float64, got float32"):
+        unmix_alphas(picture, palette, backend.array(coefficients.astype(np.float32)))
+    with pytest.raises(ValueError, match="coefficients must cover the image, got 3 for pixels 2 to 8"):
+        unmix_alphas(picture, palette, given, origin=(2, 0))
+    with pytest.raises(ValueError, match=r"alphas must have shape \(6, 8, 3\), got \(6, 8, 2\)"):
+        unmix_colors(picture, palette, backend.array(np.zeros((6, 8, 2))), given)
+    with pytest.raises(ValueError, match="alphas must have shape"):
+        unmix_alphas(picture, palette, given, out=backend.array(np.zeros((6, 8, 2))))
+
+
+def test_the_order_of_threads_leaves_no_trace(rng, host_backend):
+    image, palette, coefficients = make(rng, (30, 40), 6, np.float64)
+    given = host_backend.array(image), palette, host_backend.array(coefficients)
+
+    def run():
+        alphas = unmix_alphas(*given, steps=2)
+        return [host_backend.numpy(alphas), host_backend.numpy(unmix_colors(*given[:2], alphas, given[2]))]
+
+    forward = run()
+    with on_host.backward():
+        for a, b in zip(forward, run(), strict=True):
+            np.testing.assert_array_equal(a, b)
 
 
 def test_bad_input_is_refused(rng):

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <vector>
 
+#include "fastsoft/core/cuda_context.hpp"
 #include "fastsoft/core/monitor.hpp"
 #include "fastsoft/core/solver_info.hpp"
 #include "fastsoft/core/view.hpp"
@@ -112,4 +113,21 @@ extern template std::vector<SolverInfo> closed_form_foreground<double>(const Vie
                                                                        const View<double, 4>&, const View<double, 4>&,
                                                                        const ClosedFormForegroundParams&, Monitor&);
 
+namespace cuda {
+
+// On the device of the context, in the order of its stream; all arrays are in its memory. Wait for the stream, which
+// tells whether anything was not as it must be. multilevel_foreground takes red_black order only, up to 256 MB of
+// layers at once (one layer at the least) and 4 numbers per pixel of each (13 if n_large_iterations is above 2);
+// blur_fusion takes 22 numbers per pixel.
+template <class T>
+ForegroundFault multilevel_foreground(const Context& context, const View<const T, 3>& image,
+                                      const View<const T, 3>& alphas, const View<T, 4>& foregrounds,
+                                      const View<T, 4>& backgrounds, const MultilevelParams& params, Monitor& monitor);
+
+template <class T>
+ForegroundFault blur_fusion(const Context& context, const View<const T, 3>& image, const View<const T, 3>& alphas,
+                            const View<T, 4>& foregrounds, const View<T, 4>& backgrounds,
+                            const BlurFusionParams& params, Monitor& monitor);
+
+}  // namespace cuda
 }  // namespace fastsoft

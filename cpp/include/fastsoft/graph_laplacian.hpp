@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "fastsoft/core/csr.hpp"
+#include "fastsoft/core/cuda_context.hpp"
 #include "fastsoft/core/symmetric_operator.hpp"
 
 // Laplacians of symmetric affinities W with row sums ("degrees") D:
@@ -24,18 +25,43 @@ namespace fastsoft {
 template <class T>
 void affinity_degrees(const SymmetricOperator<T>& affinity, double* sums, double* magnitudes);
 
-// Entries of the Laplacian of a CSR affinity with sorted columns and no duplicates: rows that have entries but no
-// diagonal gain one.
+// first_factor * first + second_factor * second, both with sorted columns and no duplicates. Products are rounded to T
+// before they are added; entries that are exactly 0 are left out.
 template <class T>
-std::int64_t graph_laplacian_n_entries(const CsrView<T>& affinity);
+void weighted_sum(const CsrView<T>& first, double first_factor, const CsrView<T>& second, double second_factor,
+                  const CsrOutput<T>& out);
 
-// scale: the diagonal of S (n), or null for the plain Laplacian.
+// The Laplacian of a CSR affinity with sorted columns and no duplicates: rows that have entries but no diagonal gain
+// one. scale: the diagonal of S (n), or null for the plain Laplacian.
 template <class T>
-void graph_laplacian_csr(const CsrView<T>& affinity, const double* scale, std::int64_t* indptr, std::int32_t* indices,
-                         T* data);
+void graph_laplacian_csr(const CsrView<T>& affinity, const double* scale, const CsrOutput<T>& out);
 
 // weights (13, H, W) may not overlap the affinity.
 template <class T>
 void graph_laplacian_stencil(const StencilView<T>& affinity, const double* scale, T* weights);
 
+namespace cuda {
+
+// On the device of the context, in the order of its stream; all arrays are in its memory, and results are allocated
+// there. A thread per row. Rows are added in the order of their entries, as on the CPU.
+
+// One launch per term. Does not wait.
+template <class T>
+void affinity_degrees(const Context& context, const SymmetricOperator<T>& affinity, double* sums, double* magnitudes);
+
+// Throws if columns are not sorted or occur twice. Workspace: 4 bytes per row. Waits for the number of entries.
+template <class T>
+void weighted_sum(const Context& context, const CsrView<T>& first, double first_factor, const CsrView<T>& second,
+                  double second_factor, const CsrOutput<T>& out);
+
+// The same.
+template <class T>
+void graph_laplacian_csr(const Context& context, const CsrView<T>& affinity, const double* scale,
+                         const CsrOutput<T>& out);
+
+// Does not wait.
+template <class T>
+void graph_laplacian_stencil(const Context& context, const StencilView<T>& affinity, const double* scale, T* weights);
+
+}  // namespace cuda
 }  // namespace fastsoft

@@ -5,6 +5,7 @@
 #include <functional>
 #include <vector>
 
+#include "fastsoft/core/cuda_context.hpp"
 #include "fastsoft/core/monitor.hpp"
 #include "fastsoft/core/solver_info.hpp"
 #include "fastsoft/core/symmetric_operator.hpp"
@@ -32,6 +33,9 @@ template <class T>
 struct Preconditioner {
     const T* inverse_diagonal = nullptr;
     PreconditionerFunction<T> function;
+    // Where the function is to find r and put z, (n_vectors, n) each, if the caller wants to say; devices only.
+    T* residuals = nullptr;
+    T* preconditioned = nullptr;
 };
 
 // b and x are (n_vectors, a.n), contiguous; x holds the first iterate and is overwritten with the solution. Workspace:
@@ -40,4 +44,15 @@ template <class T>
 std::vector<SolverInfo> pcg(const SymmetricOperator<T>& a, const T* b, T* x, std::ptrdiff_t n_vectors,
                             const Preconditioner<T>& preconditioner, const PcgParams& params, Monitor& monitor);
 
+namespace cuda {
+
+// On the device of the context, in the order of its stream; all arrays are in its memory, also those that a
+// preconditioner function gets, which must enqueue its work on that stream. Waits for the stream once per iteration and
+// four times per solve. Workspace as on the CPU.
+template <class T>
+std::vector<SolverInfo> pcg(const Context& context, const SymmetricOperator<T>& a, const T* b, T* x,
+                            std::ptrdiff_t n_vectors, const Preconditioner<T>& preconditioner, const PcgParams& params,
+                            Monitor& monitor);
+
+}  // namespace cuda
 }  // namespace fastsoft

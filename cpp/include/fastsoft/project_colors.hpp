@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "fastsoft/core/cuda_context.hpp"
 #include "fastsoft/core/view.hpp"
 
 namespace fastsoft {
@@ -36,4 +37,13 @@ extern template ProjectColorsFault project_colors<float>(const View<const float,
 extern template ProjectColorsFault project_colors<double>(const View<const double, 3>&, const View<const double, 4>&,
                                                           const View<const double, 3>&, const View<double, 4>&);
 
+namespace cuda {
+
+// On the device of the context, in the order of its stream; all arrays are in its memory. A thread per pixel; without
+// workspace. Waits for the stream, to tell of faults.
+template <class T>
+ProjectColorsFault project_colors(const Context& context, const View<const T, 3>& alphas,
+                                  const View<const T, 4>& colors, const View<const T, 3>& image, const View<T, 4>& out);
+
+}  // namespace cuda
 }  // namespace fastsoft

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "fastsoft/core/cuda_context.hpp"
 #include "fastsoft/core/monitor.hpp"
 #include "fastsoft/core/view.hpp"
 
@@ -48,4 +49,13 @@ extern template void refine_foreground<float>(const View<const float, 3>&, const
 extern template void refine_foreground<double>(const View<const double, 3>&, const View<const double, 2>&,
                                                const View<double, 3>&, const RefineForegroundParams&, Monitor&);
 
+namespace cuda {
+
+// On the device of the context, in the order of its stream, for which it does not wait: the monitor learns what is
+// enqueued. All arrays are in its memory. Workspace: 10 numbers per pixel.
+template <class T>
+void refine_foreground(const Context& context, const View<const T, 3>& foreground, const View<const T, 2>& alpha,
+                       const View<T, 3>& out, const RefineForegroundParams& params, Monitor& monitor);
+
+}  // namespace cuda
 }  // namespace fastsoft

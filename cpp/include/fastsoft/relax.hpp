@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "fastsoft/core/cuda_context.hpp"
 #include "fastsoft/core/monitor.hpp"
 #include "fastsoft/core/solver_info.hpp"
 #include "fastsoft/core/symmetric_operator.hpp"
@@ -48,4 +49,16 @@ std::vector<SolverInfo> relax_segments(View<const T, 3> segments, const Symmetri
                                        View<const T, 2> gradient, const RelaxParams& params,
                                        View<T, 3> before_final_solve, View<T, 3> result, Monitor& monitor);
 
+namespace cuda {
+
+// On the device of the context, in the order of its stream; all arrays are in its memory. Waits for the stream once per
+// iteration of conjugate gradients and three times per solve, once more where the best iterate is not the last.
+// Workspace: seven numbers per pixel and layer and two per pixel; one more per pixel and layer if a residual rises.
+template <class T>
+std::vector<SolverInfo> relax_segments(const Context& context, View<const T, 3> segments,
+                                       const SymmetricOperator<T>& laplacian, View<const T, 2> gradient,
+                                       const RelaxParams& params, View<T, 3> before_final_solve, View<T, 3> result,
+                                       Monitor& monitor);
+
+}  // namespace cuda
 }  // namespace fastsoft

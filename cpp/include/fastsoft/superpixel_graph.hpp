@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "fastsoft/core/allocate.hpp"
+#include "fastsoft/core/csr.hpp"
 #include "fastsoft/core/cuda_context.hpp"
 #include "fastsoft/core/view.hpp"
 
@@ -51,23 +52,15 @@ struct SuperpixelValues {
     std::ptrdiff_t width;
 };
 
-// A symmetric matrix over the H * W pixels, both triangles, columns sorted. indptr has H * W + 1 elements, the others
-// one per entry. Weights that are exactly 0 are left out.
-template <class T>
-struct PixelMatrixOutput {
-    std::int64_t* indptr;
-    Allocate<std::int32_t> indices;
-    Allocate<T> data;
-};
-
+// Symmetric matrices over the H * W pixels, both triangles, columns sorted. Weights that are exactly 0 are left out.
 template <class T>
 void color_affinity(const SuperpixelValues<T>& colors, double steepness, double threshold, double max_distance,
-                    const PixelMatrixOutput<T>& out);
+                    const CsrOutput<T>& out);
 
 // adjacent_pairs (M, 2) contiguous.
 template <class T>
 void semantic_affinity(const SuperpixelValues<T>& features, const std::int32_t* adjacent_pairs, std::ptrdiff_t n_pairs,
-                       double steepness, double threshold, const PixelMatrixOutput<T>& out);
+                       double steepness, double threshold, const CsrOutput<T>& out);
 
 namespace cuda {
 
@@ -90,12 +83,12 @@ void region_means(const Context& context, const View<const T, 3>& values, const 
 // entries.
 template <class T>
 void color_affinity(const Context& context, const SuperpixelValues<T>& colors, double steepness, double threshold,
-                    double max_distance, const PixelMatrixOutput<T>& out);
+                    double max_distance, const CsrOutput<T>& out);
 
 // Workspace: 4 bytes per pixel and 68 per pair. Waits once, for the number of entries.
 template <class T>
 void semantic_affinity(const Context& context, const SuperpixelValues<T>& features, const std::int32_t* adjacent_pairs,
-                       std::ptrdiff_t n_pairs, double steepness, double threshold, const PixelMatrixOutput<T>& out);
+                       std::ptrdiff_t n_pairs, double steepness, double threshold, const CsrOutput<T>& out);
 
 }  // namespace cuda
 }  // namespace fastsoft

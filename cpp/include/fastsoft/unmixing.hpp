@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 
+#include "fastsoft/core/cuda_context.hpp"
 #include "fastsoft/core/view.hpp"
 
 namespace fastsoft {
@@ -58,4 +59,19 @@ extern template void unmix_colors<double>(const View<const double, 3>&, const Vi
                                           const View<const double, 3>&, const View<const double, 4>&,
                                           const std::array<std::ptrdiff_t, 2>&, const View<double, 4>&);
 
+namespace cuda {
+
+// On the device of the context, in the order of its stream; all arrays are in its memory. A thread per pixel, whose
+// scores are kept where its alphas go; without workspace. Do not wait.
+template <class T>
+void unmix_alphas(const Context& context, const View<const T, 3>& image, const View<const T, 2>& palette,
+                  const View<const T, 4>& coefficients, const std::array<std::ptrdiff_t, 2>& origin,
+                  const Unmixing& params, const View<T, 3>& alphas);
+
+template <class T>
+void unmix_colors(const Context& context, const View<const T, 3>& image, const View<const T, 2>& palette,
+                  const View<const T, 3>& alphas, const View<const T, 4>& coefficients,
+                  const std::array<std::ptrdiff_t, 2>& origin, const View<T, 4>& colors);
+
+}  // namespace cuda
 }  // namespace fastsoft

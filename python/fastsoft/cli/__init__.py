@@ -32,7 +32,7 @@ class _Version(argparse.Action):
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
-        prog="fastsoft", description="Decompose photographs into soft layers, on the CPU.", allow_abbrev=False
+        prog="fastsoft", description="Decompose photographs into soft layers.", allow_abbrev=False
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     commands = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND", required=True)

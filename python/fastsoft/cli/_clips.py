@@ -108,6 +108,8 @@ def _options(arguments: argparse.Namespace) -> dict[str, Any]:
         "smooth": arguments.smooth,
         "smooth_epsilon": arguments.smooth_epsilon,
         "seed": arguments.seed,
+        "device": arguments.device,
+        "precision": arguments.precision,
         "max_pixels": arguments.max_pixels,
     }
 

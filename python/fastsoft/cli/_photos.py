@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import re
 import signal
 import sys
 import time
@@ -21,8 +22,12 @@ if TYPE_CHECKING:
 __all__ = [
     "WriteError",
     "at_least",
+    "device_option",
     "fail",
+    "not_enough",
+    "precision_option",
     "progress_of",
+    "require_device",
     "run_photos",
     "save",
     "terminate_like_interrupt",
@@ -47,6 +52,41 @@ def at_least(low: int) -> Callable[[str], int]:
     return integer
 
 
+def device_option(parser: argparse.ArgumentParser) -> None:
+    """Add ``--device``."""
+    parser.add_argument(
+        "--device",
+        type=_device,
+        default="cpu",
+        metavar="DEVICE",
+        help="cpu (default), cuda, cuda:N, or auto: the first CUDA device, and where there is none the CPU",
+    )
+
+
+def precision_option(parser: argparse.ArgumentParser) -> None:
+    """Add ``--precision``."""
+    parser.add_argument(
+        "--precision",
+        choices=("float32", "bfloat16", "float16"),
+        default="float32",
+        help="of the convolutions of networks; float16 not on the CPU (default: %(default)s)",
+    )
+
+
+def _device(text: str) -> str:
+    if not re.fullmatch(r"cpu|auto|cuda(:\d{1,3})?", text):
+        raise argparse.ArgumentTypeError(f"must be cpu, cuda, cuda:N or auto, got {text!r}")
+    return text
+
+
+def require_device(device: str) -> None:
+    """Raise CudaError if a device is asked for that is not there, before other work."""
+    if device != "cpu":
+        from fastsoft._device import find_device
+
+        find_device(device)
+
+
 def use_threads(count: int | None) -> None:
     """Have native operations, and networks where torch is loaded, use as many threads; None: all processors."""
     from fastsoft.threads import num_threads, set_num_threads
@@ -63,12 +103,16 @@ def run_photos(arguments: argparse.Namespace, one: Callable[[str, Path, argparse
 
     A photo that fails is told about and does not stop the others; a disk that cannot be written to does.
     """
+    from fastsoft.errors import CudaError
     from fastsoft.layers.files import check_folder_writable
 
     output = Path(arguments.output)
     existed = output.exists()
     try:
+        require_device(arguments.device)
         check_folder_writable(output)
+    except CudaError as error:
+        return fail(str(error))
     except OSError as error:
         return fail(f"cannot write to {output}: {error.strerror or error}")
 
@@ -88,10 +132,10 @@ def run_photos(arguments: argparse.Namespace, one: Callable[[str, Path, argparse
                     failed += 1
                     message = str(error)
                     fail(message if photo in message else f"{photo}: {message}")
-                except MemoryError:
+                except MemoryError as error:
                     failed += 1
                     hint = " (without --float64 it needs half)" if getattr(arguments, "float64", False) else ""
-                    fail(f"{photo}: not enough memory{hint}")
+                    fail(f"{photo}: {not_enough(error)}{hint}")
     finally:
         if not existed:
             with contextlib.suppress(OSError):
@@ -99,6 +143,11 @@ def run_photos(arguments: argparse.Namespace, one: Callable[[str, Path, argparse
     if failed and len(arguments.photos) > 1:
         fail(f"{failed} of {len(arguments.photos)} photos failed")
     return 1 if failed else 0
+
+
+def not_enough(error: MemoryError) -> str:
+    """Return what is told of a lack of memory: on a device, what would be needed."""
+    return str(error) if "device" in str(error) else "not enough memory"
 
 
 class WriteError(Exception):
@@ -147,7 +196,9 @@ def save(layers: Layers, folder: Path, photo: str, started: float, quiet: bool) 
     with writing(folder):
         layers.save(folder, source=photo)
     if not quiet:
+        device = layers.settings.get("device", "cpu")
         spent = f"{time.perf_counter() - started:.1f} s, {peak_memory() / 1e9:.2f} GB"
+        spent += "" if device == "cpu" else f", on {device}"
         print(f"{photo}: {layers.n_layers} layers in {folder} ({spent})", flush=True)
 
 

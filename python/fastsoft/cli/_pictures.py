@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fastsoft.cli._photos import WriteError, fail, terminate_like_interrupt
+from fastsoft.cli._photos import WriteError, fail, not_enough, terminate_like_interrupt
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,8 +69,8 @@ def one_result(run: Callable[[argparse.Namespace], None]) -> Callable[[argparse.
                 run(arguments)
         except (ValueError, TypeError, RuntimeError, OSError, WriteError) as error:
             return fail(str(error))
-        except MemoryError:
-            return fail("not enough memory")
+        except MemoryError as error:
+            return fail(not_enough(error))
         return 0
 
     return command

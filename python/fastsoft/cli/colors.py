@@ -9,7 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from fastsoft.cli._clips import decompose_clip, is_clip
-from fastsoft.cli._photos import at_least, fail, progress_of, run_photos, save, use_threads, warnings_as_lines
+from fastsoft.cli._photos import (
+    at_least,
+    device_option,
+    fail,
+    precision_option,
+    progress_of,
+    run_photos,
+    save,
+    use_threads,
+    warnings_as_lines,
+)
 
 __all__ = ["add_parser", "color", "color_options", "load"]
 
@@ -53,6 +63,8 @@ def color_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--no-exact", dest="exact", action="store_false", help="leave the colours as predicted")
     parser.add_argument("--seed", type=at_least(0), default=0, metavar="N", help="seed of k-means (default: 0)")
+    device_option(parser)
+    precision_option(parser)
     parser.add_argument("--threads", type=at_least(1), metavar="N", help="threads (default: all processors)")
     parser.add_argument(
         "--max-pixels",
@@ -141,6 +153,8 @@ def _decompose_one(photo: str, folder: Path, arguments: argparse.Namespace) -> N
             smooth_epsilon=arguments.smooth_epsilon,
             process=(lambda alphas: _redistribute(alphas, masks)) if masks else None,
             seed=arguments.seed,
+            device=arguments.device,
+            precision=arguments.precision,
             progress=progress,
         )
     save(layers, folder, photo, started, arguments.quiet)

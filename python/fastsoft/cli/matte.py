@@ -8,7 +8,15 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fastsoft.cli._photos import at_least, progress_of, use_threads, warnings_as_lines
+from fastsoft.cli._photos import (
+    at_least,
+    device_option,
+    precision_option,
+    progress_of,
+    require_device,
+    use_threads,
+    warnings_as_lines,
+)
 from fastsoft.cli._pictures import backdrop_option, cover, one_result, read_backdrop, write
 
 if TYPE_CHECKING:
@@ -61,6 +69,8 @@ def add_parser(commands: Any) -> None:
         help="mean over 24 turned, mirrored and resized photographs: 24 times the time",
     )
     backdrop_option(parser, "write NAME_over.png: the foreground over this colour or picture")
+    device_option(parser)
+    precision_option(parser)
     parser.add_argument("--threads", type=at_least(1), metavar="N", help="threads (default: all processors)")
     parser.add_argument(
         "--max-pixels", type=at_least(1), default=2**28, metavar="N", help="refuse larger photos (default: 2^28)"
@@ -80,6 +90,7 @@ def _run(arguments: argparse.Namespace) -> None:
     output = Path(arguments.output)
     method = arguments.method.replace("-", "_")
     # What cannot go well should not first take the time of the matting.
+    require_device(arguments.device)
     image = read_image(arguments.photo, max_pixels=arguments.max_pixels)
     trimap = _read_trimap(arguments.trimap, image.shape)
     over = None if arguments.over is None else cover(read_backdrop(arguments.over), image.shape)
@@ -94,6 +105,8 @@ def _run(arguments: argparse.Namespace) -> None:
             weights=weights,
             refine=arguments.refine,
             augment=arguments.augment,
+            device=arguments.device,
+            precision=arguments.precision,
             progress=progress,
         )
     names = [output, output.with_name(f"{output.stem}_alpha.png")]
@@ -104,6 +117,7 @@ def _run(arguments: argparse.Namespace) -> None:
         write(names[2], composite(layers, visible=[0], background=over), arguments.photo, arguments.trimap)
     if not arguments.quiet:
         spent = f"{time.perf_counter() - started:.1f} s, {peak_memory() / 1e9:.2f} GB"
+        spent += "" if layers.settings["device"] == "cpu" else f", on {layers.settings['device']}"
         print(f"{arguments.photo}: {', '.join(str(name) for name in names)} ({spent})", flush=True)
 
 

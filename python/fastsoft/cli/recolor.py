@@ -97,6 +97,8 @@ def _recolor_one(photo: str, folder: Path, arguments: argparse.Namespace) -> Non
             exact=arguments.exact,
             smooth=arguments.smooth,
             smooth_epsilon=arguments.smooth_epsilon,
+            device=arguments.device,
+            precision=arguments.precision,
             progress=progress,
         )
     changed = recolor(layers, dict(zip(places, arguments.new, strict=True)))

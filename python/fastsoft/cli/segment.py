@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from fastsoft.cli._photos import at_least, progress_of, run_photos, save, warnings_as_lines
+from fastsoft.cli._photos import at_least, device_option, progress_of, run_photos, save, warnings_as_lines
 
 __all__ = ["add_parser"]
 
@@ -53,6 +53,7 @@ def add_parser(commands: Any) -> None:
         help="longer side at which a network sees the photo, if it is larger (default: 640)",
     )
     parser.add_argument("--seed", type=at_least(0), default=0, metavar="N", help="seed (default: 0)")
+    device_option(parser)
     parser.add_argument("--threads", type=at_least(1), metavar="N", help="threads (default: all processors)")
     parser.add_argument(
         "--memory",
@@ -123,7 +124,8 @@ def _announce(photo: str, shape: tuple[int, int], options: dict[str, Any], argum
     pixels = SPECTRAL_PIXELS if arguments.memory is None else pixels_within(1e9 * arguments.memory, shape, **load)
     options["spectral_pixels"] = pixels
     cost = estimate_cost(shape, spectral_pixels=pixels, **load)
-    if arguments.quiet or cost.seconds < LONG:
+    # What it says is the CPU's time and memory.
+    if arguments.quiet or arguments.device != "cpu" or cost.seconds < LONG:
         return
     rows, cols = spectral_size(shape, pixels)
     reduced = f", eigenvectors at {cols}x{rows}" if (rows, cols) != shape else ""
@@ -163,6 +165,7 @@ def _segment_one(photo: str, folder: Path, arguments: argparse.Namespace) -> Non
         "n_segments": arguments.segments,
         "keep_stages": arguments.keep_stages,
         "dtype": "float64" if arguments.float64 else "float32",
+        "device": arguments.device,
     }
     if arguments.features:
         options["features"] = _features_of(photo, arguments.features)

@@ -67,8 +67,6 @@ OFFSET_SCALE = 0.1
 HALO = 80
 # Pixels times layers of a tile with its halo: its widest feature map then takes 48 MB.
 TILE_SIZE = 6_000_000
-# On a device, pixels times layers of which colours are computed at a time: its temporaries then take 200 MB.
-STRIP_SIZE = 4_000_000
 
 
 class _Sparsemax(torch.autograd.Function):
@@ -256,10 +254,7 @@ class LayerNetwork(nn.Module):
 
     def alphas(self, image: Tensor, palette: Tensor, coefficients: Tensor) -> Tensor:
         """Return the alphas (N, K, H, W) from all or the first four coefficients."""
-        return self.alphas_at(image, palette, _enlarged(coefficients[:, :, :4]))
-
-    def alphas_at(self, image: Tensor, palette: Tensor, values: Tensor) -> Tensor:
-        """Return the alphas (N, K, H, W) from A and b at every pixel, (N, K, 4, H, W)."""
+        values = _enlarged(coefficients[:, :, :4])
         slope, level = values[:, :, :3], values[:, :, 3]
         distance = (image[:, None] - palette[:, :, :, None, None]).square().sum(dim=2)
         z = (slope * image[:, None]).sum(dim=2) + level
@@ -272,10 +267,7 @@ class LayerNetwork(nn.Module):
 
     def colors(self, image: Tensor, palette: Tensor, alphas: Tensor, coefficients: Tensor) -> tuple[Tensor, Tensor]:
         """Return palette colours with their offsets, and the colours, both (N, K, 3, H, W), from the last four."""
-        return self.colors_at(image, palette, alphas, _enlarged(coefficients[:, :, -4:]))
-
-    def colors_at(self, image: Tensor, palette: Tensor, alphas: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what `colors` does, from o and g at every pixel, (N, K, 4, H, W)."""
+        values = _enlarged(coefficients[:, :, -4:])
         offset, gain = values[:, :, :3], values[:, :, 3:]
         bases = palette[:, :, :, None, None] + offset
         error = image - (alphas[:, :, None] * bases).sum(dim=1)
@@ -303,8 +295,8 @@ class LayerModel:
     -----
     The convolutions run in tiles that overlap by what they see (for seven colours up to 752x752 pixels), so that memory
     beyond the result does not grow with the photograph but for the coefficients: 4 bytes for each layer and pixel. What
-    is done at every pixel is native code (`fastsoft.ops.unmixing`), and on a CUDA device torch. Tiles change nothing
-    but the rounding. Photographs that are tensors on a device stay there, and so do the results.
+    is done at every pixel is native code (`fastsoft.ops.unmixing`). Tiles change nothing but the rounding. Photographs
+    that are tensors on a device stay there, and so do the results.
     """
 
     design = DESIGN
@@ -365,49 +357,37 @@ class LayerModel:
         if tile is None:
             tile = (int((TILE_SIZE / n) ** 0.5) - 2 * HALO) // STRIDE * STRIDE
         tiles = list(windows(image.shape, tile, STRIDE, HALO))
-        if isinstance(image, Tensor):
-            return self._alphas_on_device(image, palette, tiles, precision, progress)
-        alphas = np.empty((n, height, width), dtype=np.float32).transpose(1, 2, 0)
-        state = np.empty((n, 4, -(-height // 2), -(-width // 2)), dtype=np.float32).transpose(2, 3, 0, 1)
-        colors = torch.from_numpy(palette)[None]
+        on_device = isinstance(image, Tensor)
+        network, where = self._network, torch.device("cpu")
+        whole, half = (n, height, width), (n, 4, -(-height // 2), -(-width // 2))
+        if on_device:
+            where = image.device
+            network = network_on(network, where)
+            alphas, state = image.new_empty(whole).permute(1, 2, 0), image.new_empty(half).permute(2, 3, 0, 1)
+        else:
+            alphas = np.empty(whole, dtype=np.float32).transpose(1, 2, 0)
+            state = np.empty(half, dtype=np.float32).transpose(2, 3, 0, 1)
+        colors = torch.from_numpy(palette)[None].to(where)
 
         def work(window: Window) -> None:
-            with arithmetic(colors.device, precision):
-                found = self._network.coefficients(window.cut(image), colors)[0].permute(2, 3, 0, 1).numpy()
+            with arithmetic(where, precision):
+                found: Any = network.coefficients(window.cut(image), colors)[0].permute(2, 3, 0, 1)
+            if not on_device:
+                found = found.numpy()
             unmix_alphas(
                 image[window.place],
                 palette,
                 found[..., :4],
                 origin=(window.row.core.start, window.col.core.start),
-                steps=self._network.steps,
+                steps=network.steps,
                 out=alphas[window.place],
             )
-            rows, cols, from_rows, from_cols = _halves(window)
+            rows, cols, from_rows, from_cols = (
+                slice(cut.start // 2, -(-cut.stop // 2)) for cut in (*window.place, *window.core)
+            )
             state[rows, cols] = found[from_rows, from_cols, :, 4:]
 
-        over_tiles(tiles, work, progress)
-        return alphas, state
-
-    def _alphas_on_device(
-        self, image: Tensor, palette: Any, tiles: list[Window], precision: str, progress: Callable[[float], None] | None
-    ) -> tuple[Tensor, Tensor]:
-        network = network_on(self._network, image.device)
-        colors = torch.from_numpy(palette).to(image.device)[None]
-        n, (height, width) = len(palette), image.shape[:2]
-        alphas = image.new_empty((n, height, width)).permute(1, 2, 0)
-        state = image.new_empty((n, 4, -(-height // 2), -(-width // 2))).permute(2, 3, 0, 1)
-
-        def work(window: Window) -> None:
-            given = window.cut(image).to(memory_format=torch.channels_last)
-            with arithmetic(image.device, precision):
-                found = network.coefficients(given, colors)
-            values = _enlarged_part(found[:, :, :4], *window.core)
-            pixels = image[window.place].permute(2, 0, 1)[None]
-            alphas[window.place] = network.alphas_at(pixels, colors, values)[0].permute(1, 2, 0)
-            rows, cols, from_rows, from_cols = _halves(window)
-            state[rows, cols] = found[0, :, 4:, from_rows, from_cols].permute(2, 3, 0, 1)
-
-        over_tiles(tiles, work, progress, at_once=1)
+        over_tiles(tiles, work, progress, at_once=1 if on_device else None)
         return alphas, state
 
     def colors(
@@ -439,37 +419,15 @@ class LayerModel:
         ndarray or Tensor, shape (H, W, n, 3), float32
             In [0, 1].
         """
+        shape = len(palette), 3, *image.shape[:2]
         if isinstance(image, Tensor):
-            return self._colors_on_device(image, palette, alphas, state, progress)
-        out = np.empty((len(palette), 3, *image.shape[:2]), dtype=np.float32).transpose(2, 3, 0, 1)
+            out: Any = image.new_empty(shape).permute(2, 3, 0, 1)
+        else:
+            out = np.empty(shape, dtype=np.float32).transpose(2, 3, 0, 1)
         unmix_colors(image, palette, alphas, state, out=out)
         if progress is not None:
             progress(1.0)
         return out
-
-    def _colors_on_device(
-        self, image: Tensor, palette: Any, alphas: Tensor, state: Tensor, progress: Callable[[float], None] | None
-    ) -> Tensor:
-        colors = torch.from_numpy(palette).to(image.device)[None]
-        n, (height, width) = len(palette), image.shape[:2]
-        out = image.new_empty((n, 3, height, width)).permute(2, 3, 0, 1)
-        coefficients = state.permute(2, 3, 0, 1)[None]
-        # Rows at a time, as what is computed on the way is several times as large as the result.
-        count = max(2, STRIP_SIZE // (n * width) // 2 * 2)
-        with torch.inference_mode():
-            for first in range(0, height, count):
-                rows = slice(first, min(first + count, height))
-                pixels, shares = (x[rows].permute(2, 0, 1)[None] for x in (image, alphas))
-                values = _enlarged_part(coefficients, rows, slice(0, width))
-                out[rows] = self._network.colors_at(pixels, colors, shares, values)[1][0].permute(2, 3, 0, 1)
-                if progress is not None:
-                    progress(rows.stop / height)
-        return out
-
-
-def _halves(window: Window) -> tuple[slice, ...]:
-    """Return rows and columns of a tile's coefficients, in the photograph's and in those of what the networks see."""
-    return tuple(slice(cut.start // 2, -(-cut.stop // 2)) for cut in (*window.place, *window.core))
 
 
 def save_network(
@@ -515,14 +473,3 @@ def _enlarged(coefficients: Tensor) -> Tensor:
     """Bring coefficients (N, K, C, h, w) to twice the size."""
     flat = F.interpolate(coefficients.flatten(1, 2), scale_factor=2.0, mode="bilinear", align_corners=False)
     return flat.reshape(*coefficients.shape[:3], *flat.shape[2:])
-
-
-def _enlarged_part(coefficients: Tensor, rows: slice, cols: slice) -> Tensor:
-    """Return some rows and columns of what `_enlarged` returns."""
-    low, inner = [], []
-    for axis, wanted in ((3, rows), (4, cols)):
-        # A pixel lies between two coefficients.
-        begin, end = max(wanted.start // 2 - 1, 0), min(-(-wanted.stop // 2) + 1, coefficients.shape[axis])
-        low.append(slice(begin, end))
-        inner.append(slice(wanted.start - 2 * begin, wanted.stop - 2 * begin))
-    return _enlarged(coefficients[:, :, :, low[0], low[1]])[:, :, :, inner[0], inner[1]]

@@ -36,8 +36,11 @@ STAGES = {"palette": 0.1, "alphas": 0.4, "processing": 0.05, "colors": 0.4, "rec
 # A few roundings of float32: what the division by the sum leaves.
 SUM_SLACK = 5e-7
 
-# Working memory on a device that does not depend on the photograph: of the tiles, and of CUDA and its libraries.
-TILE_BYTES, CONTEXT_BYTES = 900_000_000, 300_000_000
+# Working memory on a device that does not grow with the photograph: of a tile of the networks; of the projection of
+# alphas, for each of so many pixels at a time; of CUDA and its libraries.
+TILE_BYTES = 250_000_000
+PROJECTION_BYTES, PROJECTED_PIXELS = 56, 1 << 21
+CONTEXT_BYTES = 500_000_000
 
 # Colours of a palette that is not given, as in the paper.
 N_COLORS = 7
@@ -150,7 +153,7 @@ def decompose_colors(
     if where is not None:
         n_colors = int(palette) if np.ndim(palette) == 0 else len(palette)
         where.require(
-            device_memory(image.shape, n_colors, itemsize=itemsize, smooth=bool(smooth)),
+            device_memory(image.shape, n_colors, itemsize=itemsize, processed=bool(smooth) or process is not None),
             f"decompose_colors of {image.shape[1]}x{image.shape[0]} pixels into {n_colors} layers",
             "use fewer pixels, fewer colours or float32 images",
         )
@@ -215,7 +218,7 @@ def _processed(process: Callable[[Any], Any], alphas: Any, where: Device | None)
     return where.tensor(process(where.result(alphas)))
 
 
-def device_memory(shape: tuple[int, ...], n_colors: int, *, itemsize: int = 4, smooth: bool = False) -> int:
+def device_memory(shape: tuple[int, ...], n_colors: int, *, itemsize: int = 4, processed: bool = False) -> int:
     """Estimate how much memory `decompose_colors` needs on a CUDA device, the photograph and the result included.
 
     Parameters
@@ -225,8 +228,8 @@ def device_memory(shape: tuple[int, ...], n_colors: int, *, itemsize: int = 4, s
     n_colors : int
     itemsize : int, default 4
         Bytes of a number of the image: 4 or 8.
-    smooth : bool, default False
-        Whether alphas are smoothed.
+    processed : bool, default False
+        Whether alphas are smoothed or processed.
 
     Returns
     -------
@@ -236,19 +239,22 @@ def device_memory(shape: tuple[int, ...], n_colors: int, *, itemsize: int = 4, s
     Notes
     -----
     For n colours and numbers of s bytes, per pixel: 3 s for the photograph, and 12 for it in float32 if that is
-    another; 4 n for alphas and 4 n for coefficients of the colours; s n for alphas of the image's type; 12 n for
-    colours, and 3 s n for colours of another type than float32. Smoothing needs 4 n + 104 besides, but before there are
-    colours. To that come what does not depend on the photograph: 900 MB for the tiles that networks work on, and 300 MB
-    for the context of CUDA and the working memory of its libraries.
+    another; 4 n for alphas and 4 n for coefficients of the colours; 12 n for colours, and 3 s n for colours of another
+    type than float32. If alphas are processed or of another type, s n for these; smoothing needs 4 n + 104 besides, but
+    before there are colours. To that come 250 MB for the tiles that networks work on or, if alphas are projected and it
+    is more, 56 n bytes for each of up to 2 million pixels that are projected at a time; and 500 MB for the context of
+    CUDA and the working memory of its libraries.
 
     Examples
     --------
     >>> from fastsoft.color import device_memory
     >>> [round(device_memory(shape, 7) / 1e9, 1) for shape in [(1080, 1920), (2160, 3840), (4320, 7680)]]
-    [1.5, 2.6, 6.8]
+    [1.1, 2.0, 5.8]
     """
     n_pixels = shape[0] * shape[1]
     other = itemsize != 4
-    kept = 3 * itemsize + 12 * other + n_colors * (8 + itemsize)
+    kept = 3 * itemsize + 12 * other + n_colors * (8 + itemsize * (other or processed))
     later = n_colors * (12 + 3 * itemsize * other)
-    return n_pixels * (kept + max(later, (4 * n_colors + 104) * smooth)) + TILE_BYTES + CONTEXT_BYTES
+    per_pixel = kept + max(later, (4 * n_colors + 104) * processed)
+    projected = PROJECTION_BYTES * n_colors * min(n_pixels, PROJECTED_PIXELS) * (other or processed)
+    return n_pixels * per_pixel + max(TILE_BYTES, projected) + CONTEXT_BYTES

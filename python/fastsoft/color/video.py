@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastsoft._checks import check_choice, check_int, check_number
+from fastsoft._device import check_precision, find_device
 from fastsoft._environment import environment, peak_memory
 from fastsoft.color.editing import recolor
 from fastsoft.color.models import default_model, load_model
@@ -115,6 +116,8 @@ def decompose_video(
     smooth: int = 0,
     smooth_epsilon: float = 1e-6,
     seed: int = 0,
+    device: str | None = None,
+    precision: str = "float32",
     restart: bool = False,
     max_pixels: int = DEFAULT_MAX_PIXELS,
     progress: Progress | None = None,
@@ -134,8 +137,8 @@ def decompose_video(
         are spread evenly over the clip. For this the clip is decoded twice.
     format : {"png", "prores"}
         PNG sequences, or ProRes 4444 with alpha in QuickTime files with the clip's time stamps.
-    weights, exact, smooth, smooth_epsilon, seed
-        As for `fastsoft.decompose_colors`.
+    weights, exact, smooth, smooth_epsilon, seed, device, precision
+        As for `fastsoft.decompose_colors`. An interrupted run may go on on another device.
     restart : bool, default False
         Remove the result that the folder holds, instead of going on with it.
     max_pixels : int
@@ -171,7 +174,7 @@ def decompose_video(
     behind them and ends with the same files; QuickTime files appear only when they are complete, and are begun anew.
     """
     check_choice(format, "format", FORMATS)
-    options = _Options.checked(palette, weights, exact, smooth, smooth_epsilon, seed, max_pixels)
+    options = _Options.checked(palette, weights, exact, smooth, smooth_epsilon, seed, device, precision, max_pixels)
     with open_clip(clip, max_pixels=max_pixels):
         pass  # nothing is made for what is no clip
     run = VideoRun(Path(directory), {**options.identity(clip), "format": format}, pictures=format == "png")
@@ -233,6 +236,8 @@ def recolor_video(
     smooth: int = 0,
     smooth_epsilon: float = 1e-6,
     seed: int = 0,
+    device: str | None = None,
+    precision: str = "float32",
     max_pixels: int = DEFAULT_MAX_PIXELS,
     progress: Progress | None = None,
 ) -> VideoResult:
@@ -251,7 +256,7 @@ def recolor_video(
         As many of one as of the other.
     n_colors : int, optional
         Colours of the palette; 7 by default.
-    weights, exact, smooth, smooth_epsilon, seed, max_pixels, progress
+    weights, exact, smooth, smooth_epsilon, seed, device, precision, max_pixels, progress
         As for `decompose_video`.
 
     Returns
@@ -277,7 +282,7 @@ def recolor_video(
     check_choice(target.suffix.lower(), "the ending of output", tuple(MOVIE_FORMATS))
     if len(old) != len(new) or not len(old):
         raise ValueError(f"old and new must be as many colours, at least one, got {len(old)} and {len(new)}")
-    options = _Options.checked(n_colors, weights, exact, smooth, smooth_epsilon, seed, max_pixels)
+    options = _Options.checked(n_colors, weights, exact, smooth, smooth_epsilon, seed, device, precision, max_pixels)
     with open_clip(clip, max_pixels=max_pixels):
         pass
     if target.exists() and target.samefile(clip):
@@ -320,13 +325,25 @@ class _Options:
     smooth: int
     smooth_epsilon: float
     seed: int
+    device: str | None
+    precision: str
     max_pixels: int
 
     @classmethod
     def checked(
-        cls, palette: Any, weights: Any, exact: bool, smooth: int, smooth_epsilon: float, seed: int, max_pixels: int
+        cls,
+        palette: Any,
+        weights: Any,
+        exact: bool,
+        smooth: int,
+        smooth_epsilon: float,
+        seed: int,
+        device: str | None,
+        precision: str,
+        max_pixels: int,
     ) -> _Options:
         """Check what a clip of hours should not fail for at its end."""
+        precision = check_precision(precision, find_device(device))
         if not isinstance(exact, (bool, np.bool_)):
             raise TypeError(f"exact must be True or False, got {exact!r}")
         if weights is None:
@@ -346,6 +363,8 @@ class _Options:
             check_int(smooth, "smooth", low=0),
             check_number(smooth_epsilon, "smooth_epsilon", low=0, exclusive=True),
             check_int(seed, "seed", low=0),
+            device,
+            precision,
             check_int(max_pixels, "max_pixels", low=1),
         )
 
@@ -367,6 +386,7 @@ class _Options:
             "exact": self.exact,
             "smooth": self.smooth,
             "smooth_epsilon": self.smooth_epsilon if self.smooth else None,
+            **({} if self.precision == "float32" else {"precision": self.precision}),
         }
 
     def find_palette(self, clip: str | os.PathLike[str], progress: Progress | None) -> tuple[Any, int | None]:
@@ -386,6 +406,8 @@ class _Options:
             exact=self.exact,
             smooth=self.smooth,
             smooth_epsilon=self.smooth_epsilon,
+            device=self.device,
+            precision=self.precision,
         )
 
 

@@ -142,6 +142,7 @@ def _settings(layers: Layers, source: str | None, names: list[str]) -> dict[str,
     height, width, n = layers.alphas.shape
     return {
         **environment(),
+        "device": layers.settings.get("device", "cpu"),
         "source": source,
         "image": {"width": width, "height": height},
         "n_layers": n,

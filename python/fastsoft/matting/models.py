@@ -188,7 +188,7 @@ def planes_of(network: MattingNetwork, image: Any, trimap: Any) -> Any:
 
 # Bytes on a device for each pixel of a tile and its frame, by encoder, without and with refinement: what lives at once
 # of the network's maps. Its weights, and the context and libraries of CUDA, come to them.
-_TILE_BYTES = {"mobilenet_v2": (700, 1500), "resnet50d": (1500, 3000)}
+_TILE_BYTES = {"mobilenet_v2": (600, 1900), "resnet50d": (1400, 2700)}
 _FIXED_BYTES = 500_000_000
 
 
@@ -226,14 +226,14 @@ def device_memory(
     Per pixel of the photograph, for numbers of s bytes, the larger of two. While the network works: 3 s for the
     photograph, 45 for the planes that it is given and where they come from, 8 for the alpha and its weights, with
     `augment` 120 more. While colours are estimated: 22 s for photograph, alphas, colours and their estimation. To the
-    first come, for each pixel of the largest tile with its frame, 700 bytes with MobileNetV2, 1500 with ResNet-50-D,
-    and twice that if alphas are refined. 500 MB are for weights, and for the context of CUDA and its libraries.
+    first come, for each pixel of the largest tile with its frame, 600 bytes with MobileNetV2 and 1400 with ResNet-50-D,
+    and if alphas are refined 1900 and 2700. 500 MB are for weights, and for the context of CUDA and its libraries.
 
     Examples
     --------
     >>> from fastsoft.matting import device_memory
     >>> [round(device_memory(shape) / 1e9, 1) for shape in [(1080, 1920), (2160, 3840), (4320, 7680)]]
-    [1.5, 1.9, 3.5]
+    [1.3, 1.7, 3.4]
     """
     from fastsoft._checks import check_choice
 

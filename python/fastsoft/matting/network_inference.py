@@ -111,7 +111,7 @@ def predict_alpha(
     if where is None or not isinstance(image, Tensor):
         image = check_image(image)
         known = check_trimap(trimap, image.shape)
-        planes = [image, known[:, :, None] / np.float32(255)]
+        planes: list[Any] = [image, known[:, :, None] / np.float32(255)]
     else:
         image, known = _on_device(where, image, trimap)
         planes = [image, known[:, :, None].float() / 255]
@@ -125,7 +125,7 @@ def predict_alpha(
         return alpha.astype(np.float32) if where is None else where.tensor(alpha).float()
     if where is not None:
         task = _Task(network_on(network, where.torch), settings, tile if large == "tile" else None, precision)
-        stacked = torch.cat([where.tensor(part, np.float32) for part in planes], dim=2)
+        stacked: Any = torch.cat([where.tensor(part, np.float32) for part in planes], dim=2)
         with torch.inference_mode(False), torch.no_grad():
             alpha = _augmented(task, stacked, progress) if augment else _one_pass(task, stacked, progress or _ignore)
         return _overwrite(alpha.clip(0, 1), stacked)
@@ -155,7 +155,7 @@ def _on_device(where: Device, image: Any, trimap: Any) -> tuple[Tensor, Tensor]:
         raise TypeError(f"trimap must have dtype uint8, float32 or float64, got {kind}")
     if values.shape != picture.shape[:2]:
         raise ValueError(
-            f"trimap must have shape {tuple(picture.shape[:2])} as the image has, got {tuple(values.shape)}"
+            f"trimap must have the size of the image, {picture.shape[0]}x{picture.shape[1]}, got {tuple(values.shape)}"
         )
     if values.dtype == torch.uint8:
         values = values / 255.0

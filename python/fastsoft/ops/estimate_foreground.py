@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from fastsoft._checks import check_alpha_of, check_choice, check_image, check_int, check_number
-from fastsoft._native import cpu
+from fastsoft._checks import check_alpha_of, check_choice, check_image, check_int, check_number, check_unit_range
+from fastsoft._dispatch import DeviceArray, find_place, with_channels
 from fastsoft.errors import ConvergenceError
 
 if TYPE_CHECKING:
@@ -42,9 +41,10 @@ def estimate_foreground(
 
     Parameters
     ----------
-    image : ndarray, shape (H, W, 3), float32 or float64
-        The photograph, in [0, 1].
-    alpha : ndarray, shape (H, W) or (H, W, n), dtype of `image`
+    image : array, shape (H, W, 3), float32 or float64
+        The photograph, in [0, 1]: of NumPy or torch on the CPU, or, unless `method` is ``"closed_form"``, of CuPy or
+        torch on a CUDA device.
+    alpha : array, shape (H, W) or (H, W, n), dtype of `image`
         Opacity in [0, 1]. A stack, like the alphas of `Layers`, gives a foreground for each of its n planes: each is
         estimated by itself, with everything else as its background.
     method : {"ml", "blur_fusion", "closed_form"}, optional
@@ -56,7 +56,8 @@ def estimate_foreground(
     order : {"parallel", "sequential"}, optional
         Of ``"ml"``: which pixel is updated when. ``"parallel"`` takes the two colours of a chequerboard in turn;
         ``"sequential"`` takes pixels in raster order, as PyMatting's ``estimate_foreground_ml`` does on a CPU, in one
-        thread per plane of `alpha`. In float32 it differs from PyMatting by less than 1e-5.
+        thread per plane of `alpha`. In float32 it differs from PyMatting by less than 1e-5. It is refused for arrays on
+        a CUDA device, which would have nothing to do beside the one pixel.
     regularization : float, optional
         Of ``"ml"`` and ``"closed_form"``: weight of smoothness where alpha is constant.
     gradient_weight : float, optional
@@ -74,9 +75,9 @@ def estimate_foreground(
 
     Returns
     -------
-    foreground : ndarray, shape (H, W, 3) or (H, W, n, 3), dtype of `image`
+    foreground : array, shape (H, W, 3) or (H, W, n, 3), library, device and dtype of `image`
         F, in [0, 1], not premultiplied.
-    background : ndarray of the same shape and dtype
+    background : array of the same shape and dtype
         B, with `return_background`.
 
     Raises
@@ -84,9 +85,10 @@ def estimate_foreground(
     ConvergenceError
         If ``"closed_form"`` has not converged. Its `result` is what would have been returned.
     TypeError
-        If an array has another dtype, or an argument another type.
+        If an array has another dtype, the two are not on one device, or an argument has another type.
     ValueError
-        If shapes do not fit, or values are out of range or not finite.
+        If shapes do not fit, values are out of range or not finite, or a method or an order is asked of a CUDA device
+        that is the CPU's only.
 
     Notes
     -----
@@ -100,6 +102,11 @@ def estimate_foreground(
 
     Workspace per pixel, whatever n: 4 numbers (``"ml"``, parallel), 14 per thread (``"ml"``, sequential), 6
     (``"blur_fusion"``), 450 bytes (``"closed_form"``, always in float64). Same bits for any number of threads.
+
+    On a CUDA device the work is enqueued on the current stream of the library of `image`; the call waits for it, since
+    it tells whether all values were in [0, 1]. Memory beyond input and output, in numbers per pixel: 4 for each plane
+    of `alpha`, and up to 256 MB of them are estimated together (``"ml"``; 13 if `n_large_iterations` is above 2); 22
+    (``"blur_fusion"``).
 
     References
     ----------
@@ -127,16 +134,26 @@ def estimate_foreground(
     check_choice(order, "order", ("parallel", "sequential"))
     # Values are looked at by native code on its way, which is faster.
     scan = method == "closed_form"
-    image = check_image(image, values=scan)
-    alpha = check_alpha_of(image, alpha, "image", layers=True, values=scan)
-    alphas = alpha if alpha.ndim == 3 else alpha[:, :, None]
-    foregrounds = np.empty((*alphas.shape, 3), dtype=image.dtype)
-    backgrounds = np.empty_like(foregrounds) if return_background else None
+    place = find_place(image=image, alpha=alpha)
+    image = check_image(image, values=False, place=place)
+    if isinstance(image, DeviceArray):
+        if method == "closed_form":
+            raise ValueError("method must be 'ml' or 'blur_fusion' on a CUDA device, got 'closed_form'")
+        if method == "ml" and order == "sequential":
+            raise ValueError("order must be 'parallel' on a CUDA device, got 'sequential'")
+    if scan:
+        check_unit_range(image, "image")
+    alpha = check_alpha_of(image, alpha, "image", layers=True, values=scan, place=place)
+    alphas = with_channels(alpha)
+    shape = (*alpha.shape, 3)
+    outputs = [place.empty(shape, image.dtype) for _ in range(2 if return_background else 1)]
+    foregrounds, backgrounds = [_with_layers(output) for output in outputs] + [None] * (2 - len(outputs))
     arrays = (image, alphas, foregrounds, backgrounds)
+    native = place.native
     # Below this float32 rounds the smoothness away beside the rest of the energy.
     regularization = check_number(regularization, "regularization", low=1e-7)
     if method == "ml":
-        fault = cpu.multilevel_foreground(
+        fault = native.multilevel_foreground(
             *arrays,
             regularization,
             check_number(gradient_weight, "gradient_weight", low=0.0),
@@ -149,16 +166,14 @@ def estimate_foreground(
         _explain(fault, image, alpha)
     elif method == "blur_fusion":
         first, second = _check_sizes(window_sizes)
-        fault = cpu.blur_fusion(*arrays, first, second, progress)
+        fault = native.blur_fusion(*arrays, first, second, progress)
         _explain(fault, image, alpha)
     else:
         tolerance = check_number(tolerance, "tolerance", low=0.0, high=1.0, exclusive=True)
         max_iterations = check_int(max_iterations, "max_iterations", low=0, high=2**31 - 1)
-        info = cpu.closed_form_foreground(*arrays, regularization, tolerance, max_iterations, progress)
-    shape = (*alpha.shape, 3)
-    result: Any = foregrounds.reshape(shape)
-    if backgrounds is not None:
-        result = (result, backgrounds.reshape(shape))
+        info = native.closed_form_foreground(*arrays, regularization, tolerance, max_iterations, progress)
+    results = tuple(place.result(output) for output in outputs)
+    result: Any = results if return_background else results[0]
     if method == "closed_form" and not allow_unconverged and not all(converged for converged, _, _ in info):
         worst = max(residual for _, _, residual in info)
         iterations = max(count for _, count, _ in info)
@@ -181,9 +196,19 @@ def _check_sizes(value: Any) -> tuple[int, int]:
     )
 
 
+def _with_layers(colors: Any) -> Any:
+    """Return a view (H, W, n, 3) of colours (H, W, 3) or (H, W, n, 3)."""
+    if colors.ndim == 4:
+        return colors
+    if isinstance(colors, DeviceArray):
+        (height, width, _), (row, col, channel) = colors.shape, colors.strides
+        return replace(colors, shape=(height, width, 1, 3), strides=(row, col, 3, channel))
+    return colors[:, :, None]
+
+
 def _explain(fault: int, image: Any, alpha: Any) -> None:
     """Raise what is wrong with the values, if native code has found fault with them."""
     if fault:
-        check_image(image)
-        check_alpha_of(image, alpha, "image", layers=True)
+        check_unit_range(image, "image")
+        check_unit_range(alpha, "alpha")
         raise ValueError("image and alpha must lie in [0, 1], got other values")

@@ -3,39 +3,48 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastsoft._native import cpu
-from fastsoft.operators import OperatorSum, StencilMatrix, operator_terms
+from fastsoft._checks import check_number
+from fastsoft._dispatch import find_place
+from fastsoft.operators import OperatorSum, StencilMatrix, operator_place, operator_terms
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fastsoft._dispatch import Place
 
 __all__ = ["graph_laplacian"]
 
 
-def graph_laplacian(affinity: Any, *, normalized: bool = False) -> Any:
+def graph_laplacian(affinity: Any, *, weights: Sequence[float] | None = None, normalized: bool = False) -> Any:
     """Compute the Laplacian ``D - W`` of an affinity matrix ``W`` with row sums ``D``, or its normalised form.
 
     Parameters
     ----------
-    affinity : StencilMatrix, SciPy sparse matrix, OperatorSum, or a sequence of these
+    affinity : StencilMatrix, sparse matrix, OperatorSum, or a sequence of these
         Symmetric (which is not checked), float32 or float64, of shape (N, N); a sequence or an OperatorSum stands for
-        the sum of its terms. Negative weights are allowed.
+        the sum of its terms. Negative weights are allowed. Sparse matrices are SciPy's, CuPy's and torch's CSR tensors;
+        all are on the CPU or on one CUDA device, and there their columns must be sorted without duplicates.
+    weights : sequence of float, optional
+        Factor of each affinity of a sequence; 1 by default.
     normalized : bool, default False
         Return ``D^-1/2 (D - W) D^-1/2``, which is Eq. 6 of [1]_; the authors' program uses ``D - W``. Rows without
         weights become rows of zeros.
 
     Returns
     -------
-    scipy.sparse.csr_array, StencilMatrix or OperatorSum, shape (N, N)
+    sparse matrix, StencilMatrix or OperatorSum, shape (N, N)
         The Laplacian of all sparse terms as one CSR matrix with sorted columns, that of all stencils as one stencil, or
-        the OperatorSum of a stencil and a CSR matrix if both occur. A CSR row has a diagonal entry unless its row of
-        the affinity is empty.
+        the OperatorSum of a stencil and a CSR matrix if both occur: where the affinity is, of its library. A CSR row
+        has a diagonal entry unless its row of the affinity is empty.
 
     Raises
     ------
     TypeError, ValueError
-        If the affinity has another type or shape or is not finite.
+        If the affinity has another type or shape, is not finite, or is not in one place.
     ValueError
         If ``normalized`` is set and a row with weights has a sum that is not positive.
 
@@ -45,6 +54,10 @@ def graph_laplacian(affinity: Any, *, normalized: bool = False) -> Any:
     the affinity counts in ``D``, so that it matters for the normalised Laplacian only. Diagonal entries are sums of the
     off-diagonal weights taken in float64. One pass over the weights (two if normalised); results do not depend on the
     number of threads.
+
+    On a CUDA device the work is enqueued on the current stream of the library of the first affinity. Checks of sparse
+    matrices wait for it, as does each sum of two and the Laplacian, to know the number of entries, and the normalised
+    Laplacian for its row sums. Memory beyond the result: 4 bytes per row, 16 if normalised, and each sum.
 
     References
     ----------
@@ -66,77 +79,93 @@ def graph_laplacian(affinity: Any, *, normalized: bool = False) -> Any:
     >>> type(fastsoft.graph_laplacian(stencil)).__name__
     'StencilMatrix'
     """
-    terms = OperatorSum(affinity if isinstance(affinity, (list, tuple)) else [affinity])
-    dtype = terms.dtype
-    stencil = _added_stencils([term for term in terms.terms if isinstance(term, StencilMatrix)], dtype)
-    matrix = _added_matrices([term for term in terms.terms if not isinstance(term, StencilMatrix)], dtype)
-    parts = [part for part in (stencil, matrix) if part is not None]
-    scale = _inverse_root_degrees(OperatorSum(parts), dtype) if normalized else None
+    given = list(affinity) if isinstance(affinity, (list, tuple)) else [affinity]
+    sums = [OperatorSum([term]) for term in given]
+    factors = [1.0] * len(given) if weights is None else [check_number(weight, "weights") for weight in weights]
+    if len(factors) != len(given):
+        raise ValueError(f"weights must be one for each of {len(given)} affinities, got {len(factors)}")
+    whole = OperatorSum(sums)
+    # A sum on the CPU holds its sparse terms as SciPy's; the result is of the library of what was given.
+    place = find_place(**{f"affinity[{i}]": operator_place(term, "affinity") for i, term in enumerate(given)})
+    dtype = whole.dtype
+    terms = [(term, factor) for part, factor in zip(sums, factors, strict=True) for term in part._parts]
+    stencil = _added_stencils([pair for pair in terms if isinstance(pair[0], StencilMatrix)], dtype, place)
+    matrix = _added_matrices([pair for pair in terms if not isinstance(pair[0], StencilMatrix)], dtype, place)
+    scale = None
+    if normalized:
+        scale = _inverse_root_degrees([part for part in (stencil, matrix) if part is not None], whole, place)
 
     laplacians: list[Any] = []
     if stencil is not None:
-        affinities = stencil._host_weights()
-        weights = np.empty_like(affinities)
-        cpu.graph_laplacian_stencil(affinities, scale, weights)
-        laplacians.append(StencilMatrix._from_native(weights, weights))
+        out = place.empty(stencil.shape, dtype)
+        place.native.graph_laplacian_stencil(stencil, scale, out)
+        laplacians.append(StencilMatrix._from_native(out, place.result(out)))
     if matrix is not None:
-        laplacians.append(_csr_laplacian(matrix, scale, dtype))
+        n = whole.shape[0]
+        indptr = place.empty((n + 1,), np.int64)
+        indices, data = place.native.graph_laplacian_csr(*matrix, scale, indptr, place.empty)
+        laplacians.append(place.csr(data, indices, indptr, (n, n)))
     return laplacians[0] if len(laplacians) == 1 else OperatorSum(laplacians)
 
 
-def _added_stencils(stencils: list[StencilMatrix], dtype: Any) -> StencilMatrix | None:
+def _added_stencils(stencils: list[tuple[StencilMatrix, float]], dtype: Any, place: Place) -> Any:
+    """Return the weights of a weighted sum, as native code takes them, or None without any."""
     if not stencils:
         return None
-    shapes = {stencil.grid_shape for stencil in stencils}
+    shapes = {stencil.grid_shape for stencil, _ in stencils}
     if len(shapes) > 1:
         raise ValueError(f"affinity must have stencils of one grid shape, got {', '.join(map(str, sorted(shapes)))}")
-    weights = stencils[0]._host_weights()
-    for stencil in stencils[1:]:
-        weights = weights + stencil._host_weights()
-    weights = np.ascontiguousarray(weights, dtype=dtype)
-    return StencilMatrix._from_native(weights, weights)
+    total = None
+    for stencil, factor in stencils:
+        array = stencil._terms(dtype, place)[0]
+        if len(stencils) == 1 and factor == 1:
+            return array
+        with place.scope():
+            weighted = place.result(array) if factor == 1 else factor * place.result(array)
+            total = weighted if total is None else total + weighted
+    return place.contiguous(total, dtype)
 
 
-def _added_matrices(matrices: list[Any], dtype: Any) -> Any:
+def _added_matrices(matrices: list[tuple[Any, float]], dtype: Any, place: Place) -> Any:
+    """Return a weighted sum as native code takes it, (indptr, indices, data), or None without any matrix."""
     if not matrices:
         return None
-    matrix = matrices[0]
-    for other in matrices[1:]:
-        matrix = matrix + other
+    first, first_factor = _csr_arrays(matrices[0][0], dtype, place), matrices[0][1]
+    for matrix, factor in matrices[1:]:
+        second = _csr_arrays(matrix, dtype, place)
+        indptr = place.empty(first[0].shape, np.int64)
+        arrays = place.native.weighted_sum(*first, first_factor, *second, factor, indptr, place.empty)
+        first, first_factor = (indptr, *arrays), 1.0
+    if first_factor == 1:
+        return first
+    with place.scope():
+        data = place.contiguous(first_factor * place.result(first[2]), dtype)
+    return *first[:2], data
+
+
+def _csr_arrays(matrix: Any, dtype: Any, place: Place) -> Any:
+    """Return a term of an OperatorSum as (indptr, indices, data); on the CPU with sorted columns and no duplicates."""
+    if place.on_device:
+        return matrix._terms(dtype, place)[0]
     if not matrix.has_canonical_format:
         matrix = matrix.copy()
         matrix.sum_duplicates()
-    return matrix.astype(dtype, copy=False)
+    return operator_terms(matrix, dtype, "affinity")[0]
 
 
-def _inverse_root_degrees(affinity: OperatorSum, dtype: Any) -> Any:
+def _inverse_root_degrees(terms: list[Any], affinity: OperatorSum, place: Place) -> Any:
     """Return D^-1/2, with 0 for rows without weights."""
     n = affinity.shape[0]
-    sums, magnitudes = np.empty(n), np.empty(n)
-    cpu.affinity_degrees(operator_terms(affinity, dtype), np.empty(0, dtype=dtype), sums, magnitudes)
-    bad = (magnitudes > 0) & ~(sums > 0)
-    if bad.any():
-        row = int(np.argmax(bad))
-        raise ValueError(
-            f"affinity must have positive row sums for normalized=True, got {np.count_nonzero(bad)} that are not, "
-            f"the first {sums[row]:g} in row {row}"
-        )
-    return np.where(sums > 0, 1 / np.sqrt(np.where(sums > 0, sums, 1.0)), 0.0)
-
-
-def _csr_laplacian(affinity: Any, scale: Any, dtype: Any) -> Any:
-    from scipy import sparse
-
-    starts, columns, weights = operator_terms(affinity, dtype, "affinity")[0]
-    n = affinity.shape[0]
-    n_entries = cpu.graph_laplacian_n_entries(starts, columns, weights)
-    indptr = np.empty(n + 1, dtype=np.int64)
-    indices = np.empty(n_entries, dtype=np.int32)
-    data = np.empty(n_entries, dtype=dtype)
-    cpu.graph_laplacian_csr(starts, columns, weights, scale, indptr, indices, data)
-    if n_entries <= np.iinfo(np.int32).max:
-        # SciPy wants both index arrays in one type.
-        indptr = indptr.astype(np.int32)
-    laplacian = sparse.csr_array((data, indices, indptr), shape=(n, n))
-    laplacian.has_canonical_format = True
-    return laplacian
+    arrays = place.empty((n,), np.float64), place.empty((n,), np.float64)
+    place.native.affinity_degrees(terms, place.empty((0,), affinity.dtype), *arrays)
+    sums, magnitudes = map(place.result, arrays)
+    with place.scope():
+        positive = sums > 0
+        bad = (magnitudes > 0) & ~positive
+        if bool(bad.any()):
+            row = int((bad * 1).argmax())
+            raise ValueError(
+                f"affinity must have positive row sums for normalized=True, got {int(bad.sum())} that are not, "
+                f"the first {float(sums[row]):g} in row {row}"
+            )
+        return place.contiguous(positive / (sums * positive + ~positive) ** 0.5, np.float64)

@@ -6,16 +6,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from fastsoft._checks import as_float_array, check_finite, check_int, check_number
-from fastsoft._native import cpu
+from fastsoft._dispatch import find_place
 from fastsoft.errors import ConvergenceError
-from fastsoft.operators import operator_terms
+from fastsoft.operators import operator_place, operator_terms
 from fastsoft.ops.solver_info import SolverInfo
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from fastsoft._dispatch import Place
 
 __all__ = ["PcgResult", "pcg"]
 
@@ -26,8 +26,8 @@ class PcgResult:
 
     Attributes
     ----------
-    x : ndarray
-        Solution, of the shape and dtype of the right-hand side.
+    x : array
+        Solution, of the shape, dtype and library of the right-hand side, on its device.
     info : SolverInfo
         Of all right-hand sides together: `converged` if all are, the largest number of `iterations`, the largest
         relative `residual` ``||b - A x|| / ||b||``.
@@ -55,12 +55,14 @@ def pcg(
 
     Parameters
     ----------
-    operator : StencilMatrix, OperatorSum or SciPy sparse matrix, shape (N, N)
-        Symmetric (not checked) and positive definite.
-    b : ndarray, shape (N,) or (N, k), float32 or float64
-        Right-hand sides, solved independently of each other in one pass over the operator per iteration. Its
-        dtype is the dtype of the computation; the operator is converted if it has another.
-    x0 : ndarray of the shape and dtype of `b`, optional
+    operator : StencilMatrix, OperatorSum or sparse matrix, shape (N, N)
+        Symmetric (not checked) and positive definite. Sparse matrices are those of SciPy and CuPy, and sparse CSR
+        tensors of torch.
+    b : array, shape (N,) or (N, k), float32 or float64
+        Right-hand sides, solved independently of each other in one pass over the operator per iteration. Of NumPy,
+        torch or CuPy, where the operator is: on the CPU or a CUDA device. Its dtype is the dtype of the computation;
+        the operator is converted if it has another.
+    x0 : array of the shape and dtype of `b`, optional
         First iterate. Default: zeros.
     preconditioner : {"jacobi"}, callable or None, optional
         ``"jacobi"`` divides by the diagonal, which must then be positive. A callable gets residuals, read-only, of
@@ -98,6 +100,10 @@ def pcg(
     returned, its residual is computed from scratch; the iteration restarts from it where rounding had hidden that
     it was too large. The result has the same bits for any number of threads.
 
+    On a CUDA device the work is enqueued on the current stream of the library of `b`; each iteration waits for it once,
+    to read the sums of all right-hand sides. A callable gets and returns arrays of that library on the device; the
+    residuals it gets are the solver's own and must not be written to.
+
     References
     ----------
     .. [1] R. Barrett et al., "Templates for the Solution of Linear Systems: Building Blocks for Iterative Methods",
@@ -115,10 +121,11 @@ def pcg(
     >>> result.info.converged
     True
     """
-    b = as_float_array(b, "b")
+    place = find_place(b=b, operator=operator_place(operator), x0=x0)
+    b = as_float_array(b, "b", place)
     if b.ndim not in (1, 2):
         raise ValueError(f"b must have shape (N,) or (N, k), got {b.shape}")
-    terms = operator_terms(operator, b.dtype)
+    terms = operator_terms(operator, b.dtype, place=place)
     n = int(operator.shape[0])
     if n == 0:
         raise ValueError("operator must have at least one row, got shape (0, 0)")
@@ -129,33 +136,34 @@ def pcg(
     max_iterations = check_int(max_iterations, "max_iterations", low=0, high=2**31 - 1)
 
     # Planar: each right-hand side contiguous.
-    right = np.ascontiguousarray(b.reshape(n, -1).T)
+    right = place.planar(b, b.dtype)
+    x = place.empty(right.shape, b.dtype)
     if x0 is None:
-        x = np.zeros_like(right)
+        place.assign(x, 0)
     else:
-        x0 = as_float_array(x0, "x0")
+        x0 = as_float_array(x0, "x0", place)
         if x0.shape != b.shape or x0.dtype != b.dtype:
             raise ValueError(f"x0 must have shape {b.shape} and dtype {b.dtype}, got {x0.shape} and {x0.dtype}")
         check_finite(x0, "x0")
-        x = np.array(x0.reshape(n, -1).T, order="C")
+        place.assign(x, place.planar(x0, b.dtype))
 
     inverse_diagonal = None
-    function = None
+    function: Any = None
     if callable(preconditioner):
-        function = _planar_preconditioner(preconditioner, b.shape)
+        function = _planar_preconditioner(preconditioner, b.shape, b.dtype, place)
     elif preconditioner == "jacobi":
-        inverse_diagonal = _inverse_diagonal(terms, n, b.dtype)
+        inverse_diagonal = _inverse_diagonal(terms, n, b.dtype, place)
     elif preconditioner is not None:
         raise ValueError(f"preconditioner must be 'jacobi', a callable or None, got {preconditioner!r}")
 
-    found = cpu.pcg(terms, right, x, inverse_diagonal, function, tolerance, max_iterations, progress)
+    found = place.native.pcg(terms, right, x, inverse_diagonal, function, tolerance, max_iterations, progress)
     columns = tuple(SolverInfo(*column) for column in found)
     info = SolverInfo(
         converged=all(column.converged for column in columns),
         iterations=max((column.iterations for column in columns), default=0),
         residual=max((column.residual for column in columns), default=0.0),
     )
-    result = PcgResult(x=x.T.reshape(b.shape), info=info, columns=columns)
+    result = PcgResult(x=place.from_planar(x), info=info, columns=columns)
     if not info.converged and not allow_unconverged:
         failed = [column for column in columns if not column.converged]
         worst = max(failed, key=lambda column: column.residual)
@@ -169,26 +177,43 @@ def pcg(
     return result
 
 
-def _inverse_diagonal(terms: list[Any], n: int, dtype: Any) -> Any:
-    diagonal = np.empty(n, dtype=dtype)
-    cpu.operator_diagonal(terms, diagonal)
-    bad = int(np.count_nonzero(~(diagonal > 0)))
-    if bad:
-        raise ValueError(
-            f"operator must have a positive diagonal for the Jacobi preconditioner, got {bad} entries that are not"
-        )
-    return 1 / diagonal
-
-
-def _planar_preconditioner(function: Callable[[Any], Any], shape: tuple[int, ...]) -> Callable[[Any], Any]:
-    """Wrap a preconditioner of arrays like `b` for native code, which holds one right-hand side per row."""
-
-    def planar(residuals: Any) -> Any:
-        out = np.asarray(function(residuals.T.reshape(shape)))
-        if out.shape != shape or out.dtype != residuals.dtype:
+def _inverse_diagonal(terms: list[Any], n: int, dtype: Any, place: Place) -> Any:
+    values = place.empty((n,), dtype)
+    place.native.operator_diagonal(terms, values)
+    diagonal = place.result(values)
+    with place.scope():
+        bad = int((~(diagonal > 0)).sum())
+        if bad:
             raise ValueError(
-                f"preconditioner must return shape {shape} and dtype {residuals.dtype}, got {out.shape} and {out.dtype}"
+                f"operator must have a positive diagonal for the Jacobi preconditioner, got {bad} entries that are not"
             )
-        return np.ascontiguousarray(out.reshape(shape[0], -1).T)
+        return place.contiguous(1 / diagonal, dtype)
 
-    return planar
+
+def _planar_preconditioner(
+    function: Callable[[Any], Any], shape: tuple[int, ...], dtype: Any, place: Place
+) -> Callable[[Any], Any] | tuple[Any, ...]:
+    """Wrap a preconditioner of arrays like `b` for native code, which holds one right-hand side per row.
+
+    On the CPU that is a function of an array. On a device, whose arrays only Python can make, it is a function without
+    arguments and two arrays: residuals, and what the function makes of them.
+    """
+
+    def preconditioned(residuals: Any) -> Any:
+        out = place.read(function(residuals), "preconditioner's result")
+        if out.shape != shape or out.dtype != dtype:
+            raise ValueError(
+                f"preconditioner must return shape {shape} and dtype {dtype}, got {out.shape} and {out.dtype}"
+            )
+        return place.planar(out, dtype)
+
+    if not place.on_device:
+        return lambda residuals: preconditioned(place.result(residuals).T.reshape(shape))
+
+    vectors = (*shape[1:], shape[0])
+    residuals, result = place.empty(vectors, dtype), place.empty(vectors, dtype)
+
+    def planar() -> None:
+        place.assign(result, preconditioned(place.from_planar(residuals)))
+
+    return planar, residuals, result

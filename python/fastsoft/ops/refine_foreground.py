@@ -5,10 +5,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from fastsoft._checks import check_alpha_of, check_choice, check_image, check_int, check_number
-from fastsoft._native import cpu
+from fastsoft._dispatch import find_place
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,9 +33,9 @@ def refine_foreground(
 
     Parameters
     ----------
-    foreground : ndarray, shape (H, W, 3), float32 or float64
-        Colours, not premultiplied, in [0, 1].
-    alpha : ndarray, shape (H, W), dtype of `foreground`
+    foreground : array, shape (H, W, 3), float32 or float64
+        Colours, not premultiplied, in [0, 1]: of NumPy or torch on the CPU, or of CuPy or torch on a CUDA device.
+    alpha : array, shape (H, W), dtype of `foreground`
         Opacity in [0, 1].
     order : {"red_black", "jacobi"}, optional
         In which order pixels are updated. ``"red_black"`` takes the two colours of a chequerboard in turn, which
@@ -55,14 +53,14 @@ def refine_foreground(
 
     Returns
     -------
-    ndarray, shape (H, W, 3), dtype of `foreground`
+    array, shape (H, W, 3), library, device and dtype of `foreground`
         Colours in [0, 1], not premultiplied. In every channel between the smallest and the largest of `foreground`, to
         roundings.
 
     Raises
     ------
     TypeError
-        If an array has another dtype.
+        If an array has another dtype, or the two are not on one device.
     ValueError
         If shapes do not fit, or values are out of range or not finite.
 
@@ -78,6 +76,10 @@ def refine_foreground(
 
     Time is that of about 40 passes over the pixels that are not opaque, memory 10 numbers per pixel (13 with
     ``"jacobi"``). Same bits for any number of threads.
+
+    On a CUDA device the work is enqueued on the current stream of the library of `foreground`. The call waits for the
+    checks that all values are in [0, 1], not for the result: `progress` is told what has been enqueued. All pixels are
+    visited, opaque or not; memory beyond input and output is 10 numbers per pixel.
 
     References
     ----------
@@ -98,13 +100,14 @@ def refine_foreground(
     >>> fastsoft.refine_foreground(foreground, alpha, iterations=200).round(3)[0, 7].tolist()
     [1.0, 0.0, 0.0]
     """
-    foreground = check_image(foreground, "foreground")
-    alpha = check_alpha_of(foreground, alpha, "foreground")
+    place = find_place(foreground=foreground, alpha=alpha)
+    foreground = check_image(foreground, "foreground", place=place)
+    alpha = check_alpha_of(foreground, alpha, "foreground", place=place)
     check_choice(order, "order", ("red_black", "jacobi"))
     # Beyond these bounds float32 loses one of the two terms altogether.
     kappa = check_number(kappa, "kappa", low=1e-6, high=1e6)
     n_scales = check_int(n_scales, "n_scales", low=1, high=16)
     iterations = check_int(iterations, "iterations", low=1, high=10000)
-    out = np.empty(foreground.shape, dtype=foreground.dtype)
-    cpu.refine_foreground(foreground, alpha, out, kappa, n_scales, iterations, order == "jacobi", progress)
-    return out
+    out = place.empty(foreground.shape, foreground.dtype)
+    place.native.refine_foreground(foreground, alpha, out, kappa, n_scales, iterations, order == "jacobi", progress)
+    return place.result(out)

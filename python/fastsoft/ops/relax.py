@@ -6,12 +6,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from fastsoft._checks import as_float_array, check_finite, check_int, check_number, check_shape
-from fastsoft._native import cpu
+from fastsoft._checks import as_float_array, check_finite, check_int, check_not_negative, check_number, check_shape
+from fastsoft._dispatch import find_place
 from fastsoft.errors import ConvergenceError
-from fastsoft.operators import operator_terms
+from fastsoft.operators import operator_place, operator_terms
 from fastsoft.ops.solver_info import SolverInfo
 
 if TYPE_CHECKING:
@@ -29,9 +27,10 @@ class RelaxResult:
 
     Attributes
     ----------
-    segments : ndarray, shape (H, W, n)
-        The result. Nearly in [0, 1] and of sum nearly 1, but not projected: see Notes of `relax_segments`.
-    before_final_solve : ndarray, shape (H, W, n)
+    segments : array, shape (H, W, n)
+        The result, of the library of the input and on its device. Nearly in [0, 1] and of sum nearly 1, but not
+        projected: see Notes of `relax_segments`.
+    before_final_solve : array, shape (H, W, n)
         The layers after the reweighted rounds, before the last solve without sparsity.
     info : tuple of SolverInfo
         One for each round, then that of the final solve; `residual` is ``||b - A x|| / ||b||``.
@@ -72,13 +71,14 @@ def relax_segments(
 
     Parameters
     ----------
-    segments : ndarray, shape (H, W, n), float32 or float64
-        Layers, n >= 1, values about in [0, 1] with sum about 1. Its dtype is the dtype of the computation; the other
-        arguments are converted if they have another.
-    laplacian : StencilMatrix, OperatorSum or SciPy sparse matrix, shape (H * W, H * W)
-        Symmetric. It may be slightly indefinite, as the Laplacian of partly negative affinities is, but plus the
-        identity it must be positive definite.
-    gradient : ndarray, shape (H, W), float32 or float64
+    segments : array, shape (H, W, n), float32 or float64
+        Layers, n >= 1, values about in [0, 1] with sum about 1. Of NumPy, torch or CuPy, on the CPU or a CUDA device,
+        as the other arguments are. Its dtype is the dtype of the computation; they are converted if they have another.
+    laplacian : StencilMatrix, OperatorSum or sparse matrix, shape (H * W, H * W)
+        Symmetric. Sparse matrices are those of SciPy and CuPy, and sparse CSR tensors of torch. It may be slightly
+        indefinite, as the Laplacian of partly negative affinities is, but plus the identity it must be positive
+        definite.
+    gradient : array, shape (H, W), float32 or float64
         Gradient magnitude of the image, not negative: `image_gradient`.
     n_iterations : int, optional
         Reweighted rounds. Default 20 [1]_.
@@ -124,6 +124,9 @@ def relax_segments(
     product with the Laplacian and three passes over the layers. Memory: seven numbers per pixel and layer besides
     input and output. The result has the same bits for any number of threads.
 
+    On a CUDA device the work is enqueued on the current stream of the library of `segments`; each iteration of
+    conjugate gradients waits for it once, each solve three times more. Memory as on the CPU.
+
     References
     ----------
     .. [1] Y. Aksoy, T.-H. Oh, S. Paris, M. Pollefeys, W. Matusik, "Semantic Soft Segmentation", ACM Transactions on
@@ -147,21 +150,22 @@ def relax_segments(
     >>> np.round(result.segments[0, :, 0], 1) + 0.0
     array([0. , 0. , 0. , 0. , 0.1, 0.3, 0.7, 0.9, 1. , 1. , 1. , 1. ])
     """
-    segments = as_float_array(segments, "segments")
+    place = find_place(segments=segments, laplacian=operator_place(laplacian, "laplacian"), gradient=gradient)
+    segments = as_float_array(segments, "segments", place)
     check_shape(segments, ("H", "W", "n"), "segments")
     if 0 in segments.shape:
         raise ValueError(f"segments must not be empty, got shape {segments.shape}")
     check_finite(segments, "segments")
     height, width, _ = segments.shape
     n = height * width
-    gradient = as_float_array(gradient, "gradient")
+    gradient = as_float_array(gradient, "gradient", place)
     check_shape(gradient, (height, width), "gradient")
-    check_finite(gradient, "gradient")
-    if gradient.min() < 0:
-        raise ValueError(f"gradient must not be negative, got {gradient.min():g}")
-    terms = operator_terms(laplacian, segments.dtype, "laplacian")
-    if laplacian.shape != (n, n):
-        raise ValueError(f"laplacian must have shape ({n}, {n}) for {height}x{width} pixels, got {laplacian.shape}")
+    check_not_negative(gradient, "gradient")
+    terms = operator_terms(laplacian, segments.dtype, "laplacian", place)
+    if tuple(laplacian.shape) != (n, n):
+        raise ValueError(
+            f"laplacian must have shape ({n}, {n}) for {height}x{width} pixels, got {tuple(laplacian.shape)}"
+        )
     n_iterations = check_int(n_iterations, "n_iterations", low=0, high=2**31 - 1)
     gamma = check_number(gamma, "gamma", low=0.0, high=1.0, exclusive=True)
     sum_weight = check_number(sum_weight, "sum_weight", low=0.0)
@@ -170,12 +174,12 @@ def relax_segments(
     max_cg_iterations = check_int(max_cg_iterations, "max_cg_iterations", low=0, high=10**8)
     threshold = check_number(threshold, "threshold", low=0.0, high=0.5)
 
-    before = np.empty(segments.shape, dtype=segments.dtype)
-    out = np.empty_like(before)
-    solves = cpu.relax_segments(
+    before = place.empty(segments.shape, segments.dtype)
+    out = place.empty(segments.shape, segments.dtype)
+    solves = place.native.relax_segments(
         segments,
         terms,
-        gradient.astype(segments.dtype, copy=False),
+        gradient if gradient.dtype == segments.dtype else place.converted(gradient, segments.dtype),
         before,
         out,
         n_iterations,
@@ -189,7 +193,11 @@ def relax_segments(
         bool(final_solve),
         progress,
     )
-    result = RelaxResult(segments=out, before_final_solve=before, info=tuple(SolverInfo(*solve) for solve in solves))
+    result = RelaxResult(
+        segments=place.result(out),
+        before_final_solve=place.result(before),
+        info=tuple(SolverInfo(*solve) for solve in solves),
+    )
     failed = [(i, info) for i, info in enumerate(result.info) if not info.converged]
     if failed and not allow_unconverged:
         index, info = failed[0]

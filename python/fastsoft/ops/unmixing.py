@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastsoft._checks import as_float_array, check_int, check_number, check_shape
-from fastsoft._native import cpu
+from fastsoft._dispatch import Place, find_place
 
 __all__ = ["unmix_alphas", "unmix_colors"]
 
@@ -37,22 +37,22 @@ def unmix_alphas(
 
     Parameters
     ----------
-    image : ndarray, shape (H, W, 3), float32 or float64
-        The photograph, or a part of it.
-    palette : ndarray, shape (n, 3)
+    image : array, shape (H, W, 3), float32 or float64
+        The photograph, or a part of it. Of NumPy, torch or CuPy, on the CPU or a CUDA device.
+    palette : ndarray or tensor on the CPU, shape (n, 3)
         At least two colours.
-    coefficients : ndarray, shape (h, w, n, 4), dtype of `image`
-        A and b of every layer, one for 2x2 pixels.
+    coefficients : array, shape (h, w, n, 4), dtype of `image`
+        A and b of every layer, one for 2x2 pixels, on the device of `image`.
     origin : (int, int)
         Row and column, both even, of the image's first pixel in the area that the coefficients cover.
     steps : int, default 0
         Steps of projected gradient descent on the squared difference of the photograph and what the alphas compose from
         the palette.
-    out : ndarray, shape (H, W, n), dtype of `image`, optional
+    out : array, shape (H, W, n), library, device and dtype of `image`, optional
 
     Returns
     -------
-    ndarray, shape (H, W, n), dtype of `image`
+    array, shape (H, W, n), library, device and dtype of `image`
         In [0, 1], with sum 1 up to rounding.
 
     Raises
@@ -65,6 +65,9 @@ def unmix_alphas(
     The formulas are in ``cpp/include/fastsoft/unmixing.hpp``. Coefficients of 0 give alphas from the distances to the
     palette colours; mixtures of two colours are then found exactly. Same bits for any number of threads.
 
+    On a CUDA device the work is enqueued on the current stream of the image's library, after the palette has been
+    copied there, for which the call waits.
+
     Examples
     --------
     >>> import numpy as np
@@ -74,15 +77,16 @@ def unmix_alphas(
     >>> unmix_alphas(image, palette, np.zeros((1, 1, 2, 4))).tolist()
     [[[0.75, 0.25], [0.0, 1.0]]]
     """
-    image, palette, coefficients = _check(image, palette, coefficients)
+    place = find_place(image=image, coefficients=coefficients, out=out)
+    image, palette, coefficients = _check(image, palette, coefficients, place)
     steps = check_int(steps, "steps", low=0)
     row, col = _check_origin(origin)
-    if out is None:
-        out = np.empty((*image.shape[:2], len(palette)), dtype=image.dtype)
+    filled = place.empty((*image.shape[:2], len(palette)), image.dtype) if out is None else place.read(out, "out")
     scale, stiffness = palette_scale(palette), palette_stiffness(palette)
     check_number(stiffness, "palette's stiffness", low=0, exclusive=True)
-    cpu.unmix_alphas(image, palette, coefficients, row, col, scale, stiffness, steps, out)
-    return out
+    colors = place.from_host(palette)
+    place.native.unmix_alphas(image, colors, coefficients, row, col, scale, stiffness, steps, filled)
+    return place.result(filled) if out is None else out
 
 
 def unmix_colors(
@@ -95,19 +99,20 @@ def unmix_colors(
 
     Parameters
     ----------
-    image : ndarray, shape (H, W, 3), float32 or float64
-    palette : ndarray, shape (n, 3)
-    alphas : ndarray, shape (H, W, n), dtype of `image`
+    image : array, shape (H, W, 3), float32 or float64
+        Of NumPy, torch or CuPy, on the CPU or a CUDA device; `alphas`, `coefficients` and `out` are there, too.
+    palette : ndarray or tensor on the CPU, shape (n, 3)
+    alphas : array, shape (H, W, n), dtype of `image`
         In [0, 1], with sum 1.
-    coefficients : ndarray, shape (h, w, n, 4), dtype of `image`
+    coefficients : array, shape (h, w, n, 4), dtype of `image`
         o and g of every layer, one for 2x2 pixels.
     origin : (int, int)
         As in `unmix_alphas`.
-    out : ndarray, shape (H, W, n, 3), dtype of `image`, optional
+    out : array, shape (H, W, n, 3), library, device and dtype of `image`, optional
 
     Returns
     -------
-    ndarray, shape (H, W, n, 3), dtype of `image`
+    array, shape (H, W, n, 3), library, device and dtype of `image`
         In [0, 1].
 
     Raises
@@ -126,20 +131,20 @@ def unmix_colors(
     >>> unmix_colors(image, palette, alphas, gains).tolist()
     [[[[1.0, 0.25, 0.0], [0.0, 0.25, 1.0]]]]
     """
-    image, palette, coefficients = _check(image, palette, coefficients)
-    alphas = as_float_array(alphas, "alphas")
+    place = find_place(image=image, alphas=alphas, coefficients=coefficients, out=out)
+    image, palette, coefficients = _check(image, palette, coefficients, place)
+    alphas = as_float_array(alphas, "alphas", place)
     check_shape(alphas, (*image.shape[:2], len(palette)), "alphas")
     if alphas.dtype != image.dtype:
         raise TypeError(f"alphas must have the dtype of image, {image.dtype}, got {alphas.dtype}")
     row, col = _check_origin(origin)
-    if out is None:
-        out = np.empty((*alphas.shape, 3), dtype=image.dtype)
-    cpu.unmix_colors(image, palette, alphas, coefficients, row, col, out)
-    return out
+    filled = place.empty((*alphas.shape, 3), image.dtype) if out is None else place.read(out, "out")
+    place.native.unmix_colors(image, place.from_host(palette), alphas, coefficients, row, col, filled)
+    return place.result(filled) if out is None else out
 
 
-def _check(image: Any, palette: Any, coefficients: Any) -> tuple[Any, Any, Any]:
-    image, coefficients = as_float_array(image, "image"), as_float_array(coefficients, "coefficients")
+def _check(image: Any, palette: Any, coefficients: Any, place: Place) -> tuple[Any, Any, Any]:
+    image, coefficients = as_float_array(image, "image", place), as_float_array(coefficients, "coefficients", place)
     check_shape(image, ("H", "W", 3), "image")
     if 0 in image.shape:
         raise ValueError(f"image must not be empty, got shape {image.shape}")

@@ -14,8 +14,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastsoft._arrays import namespace
-from fastsoft._checks import as_float_array, check_choice, check_finite, check_image, check_int, check_number
+from fastsoft._arrays import namespace, to_numpy
+from fastsoft._checks import (
+    as_float_array,
+    check_choice,
+    check_finite,
+    check_image,
+    check_int,
+    check_number,
+    check_shape,
+)
+from fastsoft._device import cast, check_precision, find_device
+from fastsoft._dispatch import find_place
 from fastsoft.image import to_float
 from fastsoft.semantic.regions import label_features, mask_features
 
@@ -24,6 +34,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import DTypeLike
 
+    from fastsoft._device import Device
     from fastsoft.ops.principal_components import PcaResult
 
 __all__ = ["Features", "compute_features", "load_features", "lowlevel_features", "preprocess_features"]
@@ -70,15 +81,16 @@ def compute_features(
     *,
     size: int = WORKING_SIZE,
     dtype: DTypeLike = np.float64,
+    precision: str = "float32",
     progress: Callable[[float], None] | None = None,
 ) -> Features:
     """Bring features of any origin into the form that the other stages take.
 
     Parameters
     ----------
-    image : ndarray, shape (H, W, 3)
-        RGB in [0, 1].
-    features : str or ndarray, default "embedded"
+    image : array, shape (H, W, 3)
+        RGB in [0, 1]. Of NumPy, or of torch or CuPy on a CUDA device, where features are then computed.
+    features : str or array, default "embedded"
         Where they come from:
 
         - "embedded": the network that comes with fastsoft, trained to tell objects apart.
@@ -96,12 +108,15 @@ def compute_features(
         to full size by the guided filter. At least 32. Time and memory of the network grow with its square.
     dtype : float32 or float64
         Of the result.
+    precision : {"float32", "bfloat16", "float16"}, default "float32"
+        Of the convolutions of "embedded" and "hypercolumn:FILE"; float16 not on the CPU.
     progress : callable, optional
         Called with the share that is done.
 
     Returns
     -------
     Features
+        `values` are an ndarray, or a tensor on the image's device.
 
     Raises
     ------
@@ -117,12 +132,19 @@ def compute_features(
     the same bits for any number, with one version of torch on one kind of processor. "embedded" needs no connection.
     """
     size = check_int(size, "size", low=SMALLEST_SIZE)
+    where = find_device(None, image=image)
+    precision = check_precision(precision, where)
+    if where is not None:
+        check_image(image, place=find_place(image=image))
+        image = where.tensor(image)
     if isinstance(features, str):
         provider, seen, weights = features, None, None
         if features == "lowlevel":
-            components = preprocess_features(lowlevel_features(image), image, stretch="common", progress=progress)
+            described = lowlevel_features(to_numpy(image))
+            described = described if where is None else where.tensor(described)
+            components = preprocess_features(described, image, stretch="common", progress=progress)
         elif is_source(features):
-            components, weights = _network_components(image, features, size, progress)
+            components, weights = _network_components(image, features, size, precision, progress)
             seen = size
         else:
             raise ValueError(
@@ -130,7 +152,7 @@ def compute_features(
                 f"got {features!r}"
             )
     else:
-        raw = check_features(features, image.shape[:2])
+        raw = _raw(features, image.shape[:2], where)
         if raw.shape[2] <= 3:
             low, high = float(raw.min()), float(raw.max())
             if low < 0 or high > 1:
@@ -138,10 +160,24 @@ def compute_features(
                     f"features of up to 3 channels must lie in [0, 1], got values in [{low:g}, {high:g}] (scale them, "
                     "or pass more channels to have them reduced)"
                 )
-            return Features(np.ascontiguousarray(raw, dtype=dtype))
+            return Features(cast(raw, dtype).contiguous() if where else np.ascontiguousarray(raw, dtype=dtype))
         provider, seen, weights = "given", None, None
         components = preprocess_features(raw, image, progress=progress)
-    return Features(components.astype(dtype, copy=False), provider, seen, weights)
+    return Features(cast(components, dtype), provider, seen, weights)
+
+
+def _raw(features: Any, shape: tuple[int, int], where: Device | None) -> Any:
+    """Check features that were given; those for an image on a device become tensors there."""
+    if where is None or isinstance(features, np.ndarray):
+        # Maps of regions and masks are small, and become features on the CPU.
+        found = check_features(features, shape)
+        return found if where is None else where.tensor(found)
+    described = as_float_array(features, "features", find_place(features=features))
+    tensor = where.tensor(features)
+    tensor = tensor[:, :, None] if tensor.ndim == 2 else tensor
+    check_shape(tensor, (*shape, "C"), "features")
+    check_finite(described, "features")
+    return tensor
 
 
 def is_source(features: str) -> bool:
@@ -156,7 +192,7 @@ def is_network(features: str) -> bool:
 
 
 def _network_components(
-    image: Any, source: str, size: int, progress: Callable[[float], None] | None
+    image: Any, source: str, size: int, precision: str, progress: Callable[[float], None] | None
 ) -> tuple[Any, str]:
     """Evaluate a network at the working size, reduce there, and bring the components to the photograph's size.
 
@@ -176,7 +212,7 @@ def _network_components(
     height, width = image.shape[:2]
     scale = min(1.0, size / max(height, width))
     shape = (max(1, round(height * scale)), max(1, round(width * scale)))
-    small = image.astype(np.float32) if scale == 1 else np.clip(resize(image, shape), 0, 1)
+    small = cast(image, np.float32) if scale == 1 else resize(image, shape).clip(0, 1)
     if progress is not None:
         progress(0.02)
     if kind == "transformers":
@@ -189,28 +225,36 @@ def _network_components(
         else:
             # The file is read first, for its error messages.
             state, checksum = read_weights(argument), file_checksum(argument)
-        raw = hypercolumn_features(small, load_network(*state))
+        raw = hypercolumn_features(small, load_network(*state), precision=precision)
         step = STEP
     if progress is not None:
         progress(0.4)
     # Cut before there are more of them; what lies between two values within the bounds does so, too.
-    np.clip(raw, -_CLIP, _CLIP, out=raw)
+    _cut(raw, -_CLIP, _CLIP)
     share = None if progress is None else lambda fraction: progress(0.4 + 0.4 * fraction)
     components = preprocess_features(enlarge(raw, shape, step=step), small, progress=share)
     if scale < 1:
         # The filter is linear in its input and follows the guide, so three channels do for what 128 would cost more.
         radius = round(_RADIUS / scale)
         components = guided_filter(
-            image.astype(np.float32, copy=False),
+            cast(image, np.float32),
             resize(components, (height, width)),
             radius=radius,
             epsilon=_EPSILON,
             progress=None if progress is None else lambda fraction: progress(0.8 + 0.2 * fraction),
         )
-        np.clip(components, 0, 1, out=components)
+        _cut(components, 0, 1)
     if progress is not None:
         progress(1.0)
     return components, checksum
+
+
+def _cut(values: Any, low: float, high: float) -> None:
+    """Cut values to a range, in place."""
+    if namespace(values) is np:
+        np.clip(values, low, high, out=values)
+    else:
+        values.clamp_(low, high)
 
 
 def resize(values: Any, shape: tuple[int, int]) -> Any:
@@ -424,10 +468,10 @@ def preprocess_features(
 
     Parameters
     ----------
-    features : ndarray, shape (H, W, C), float32 or float64
+    features : array, shape (H, W, C), float32 or float64
         Raw features of any scale, such as a network's embedding of 128 channels.
-    image : ndarray, shape (H, W, 3)
-        RGB in [0, 1], the filter's guide.
+    image : array, shape (H, W, 3)
+        RGB in [0, 1], the filter's guide; on the device of `features`.
     clip : float, default 5
         As in the authors' program.
     radius, epsilon : int and float, defaults 5 and 0.01
@@ -440,7 +484,7 @@ def preprocess_features(
 
     Returns
     -------
-    ndarray, shape (H, W, min(C, 3)), dtype of `features`
+    array, shape (H, W, min(C, 3)), library, device and dtype of `features`
         In [0, 1]; a component that is constant becomes 0.
 
     Raises
@@ -461,17 +505,20 @@ def preprocess_features(
     from fastsoft.ops.guided_filter import guided_filter
     from fastsoft.ops.principal_components import principal_components
 
-    image = check_image(image)
+    where = find_device(None, features=features, image=image)
+    checked = check_image(image, place=find_place(image=image))
+    image = checked if where is None else where.tensor(image)
     clip = check_number(clip, "clip", low=0, exclusive=True)
     check_choice(stretch, "stretch", ("each", "common"))
-    raw = check_features(features, image.shape[:2])
-    guide = image.astype(raw.dtype, copy=False)
+    raw = _raw(features, image.shape[:2], where)
+    guide = cast(image, raw.dtype)
     # Clipped because a pixel that is far off would otherwise pull its whole neighbourhood along.
     smooth = guided_filter(
         guide, raw, radius=radius, epsilon=epsilon, clip=clip, progress=_part(progress, 0.0, _FILTER_SHARE)
     )
     result = principal_components(smooth, min(3, smooth.shape[2]), progress=_part(progress, _FILTER_SHARE, 1.0))
-    return _stretch(result, stretch)
+    scores = _stretch(result, stretch)
+    return scores if where is None else where.result(scores)
 
 
 def _part(progress: Callable[[float], None] | None, begin: float, end: float) -> Callable[[float], None] | None:
@@ -484,16 +531,17 @@ def _part(progress: Callable[[float], None] | None, begin: float, end: float) ->
 def _stretch(result: PcaResult, stretch: str) -> Any:
     """Bring scores to [0, 1], in place."""
     scores = result.scores
-    low, high = result.low.astype(scores.dtype), result.high.astype(scores.dtype)
+    kind = np.dtype(str(scores.dtype).removeprefix("torch."))
+    low, high = to_numpy(result.low).astype(kind), to_numpy(result.high).astype(kind)
     extents = high - low
     # A component with less than a rounding's worth of extent is constant.
-    noise = 1e3 * np.finfo(scores.dtype).eps * max(1.0, float(np.abs(result.mean).max()))
+    noise = 1e3 * np.finfo(kind).eps * max(1.0, float(np.abs(to_numpy(result.mean)).max()))
     for k in range(scores.shape[2]):
         extent = extents.max() if stretch == "common" else extents[k]
         plane = scores[:, :, k]
         if extent > noise:
-            plane -= low[k]
-            plane /= extent
+            plane -= low[k].item()
+            plane /= extent.item()
         else:
             plane[...] = 0
     return scores

@@ -52,5 +52,5 @@ def build_laplacian(
 
     color_weight = check_number(color_weight, "color_weight", low=0)
     semantic_weight = check_number(semantic_weight, "semantic_weight", low=0)
-    far = color_weight * affinities.color + semantic_weight * affinities.semantic
-    return Laplacian(graph_laplacian([affinities.matting, far], normalized=normalized))
+    terms = [affinities.matting, affinities.color, affinities.semantic]
+    return Laplacian(graph_laplacian(terms, weights=[1.0, color_weight, semantic_weight], normalized=normalized))

@@ -8,6 +8,7 @@ Aksoy et al., "Semantic soft segmentation", ACM TOG 37(4), 2018, :doi:`10.1145/3
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fastsoft.network_device import autocast
 from fastsoft.networks import IMAGENET_DEVIATION, IMAGENET_MEAN, MobileNetV2, SameConv2d
 
 if TYPE_CHECKING:
@@ -218,15 +220,18 @@ class HypercolumnNetwork(nn.Module):
         out: Tensor = self.feature(hidden)
         return out
 
-    def forward(self, image: Tensor, step: int = 1) -> Tensor:
+    def forward(self, image: Tensor, step: int = 1, precision: str = "float32") -> Tensor:
         """Evaluate an image (3, H, W) in [0, 1] at the centre of every step x step block: (n_features, h, w).
 
         The same as `at` on that grid, without dropout, in fewer operations: the hidden layer is linear, so that a level
         of fewer cells than there are points passes through its part of it before it is interpolated. Rows are taken
-        in strips, so that memory does not grow with the hidden channels of the whole image.
+        in strips, so that memory does not grow with the hidden channels of the whole image. `precision` is that of the
+        convolutions.
         """
         height, width = image.shape[1:]
-        levels = [level.permute(1, 2, 0) for level in self.levels(self.taps(image))]
+        with contextlib.nullcontext() if precision == "float32" else autocast(image.device, precision):
+            found = self.levels(self.taps(image))
+        levels = [level.permute(1, 2, 0).to(image.dtype) for level in found]
         fine = levels[0].shape[:2]
         rows, cols = (
             torch.arange(0, n, step, dtype=image.dtype, device=image.device).add((step - 1) / 2).clamp(max=n - 1)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from fastsoft.network_device import arithmetic, network_on
 from fastsoft.networks import IMAGENET_DEVIATION, IMAGENET_MEAN
 from fastsoft.semantic.features import resize
 from fastsoft.semantic.network import HypercolumnNetwork
@@ -85,7 +86,11 @@ def _n_features(metadata: dict[str, str]) -> int:
 
 
 def hypercolumn_features(
-    image: Any, network: HypercolumnNetwork, *, progress: Callable[[float], None] | None = None
+    image: Any,
+    network: HypercolumnNetwork,
+    *,
+    precision: str = "float32",
+    progress: Callable[[float], None] | None = None,
 ) -> Any:
     """Evaluate the network on a photograph, on every fourth row and column.
 
@@ -94,30 +99,41 @@ def hypercolumn_features(
 
     Parameters
     ----------
-    image : ndarray, shape (H, W, 3)
+    image : ndarray or Tensor on a device, shape (H, W, 3)
         RGB in [0, 1].
     network : HypercolumnNetwork
+    precision : {"float32", "bfloat16", "float16"}, default "float32"
+        Of the convolutions.
+    progress : callable, optional
+        Called with the fraction done.
 
     Returns
     -------
-    ndarray, shape (ceil(H / 4), ceil(W / 4), d), float32
+    ndarray or Tensor, shape (ceil(H / 4), ceil(W / 4), d), float32
     """
     height, width = image.shape[:2]
-    half = np.clip(resize(image, (-(-height // 2), -(-width // 2))), 0, 1)
+    half = resize(image, (-(-height // 2), -(-width // 2))).clip(0, 1)
+    if isinstance(image, torch.Tensor):
+        network = network_on(network, image.device)
     if progress is not None:
         progress(0.0)
-    with _inference():
-        features = network(_tensor(image), STEP)
+    with _inference(), arithmetic(next(network.parameters()).device):
+        features = network(_tensor(image), STEP, precision)
         if progress is not None:
             progress(0.8)
-        features = (features + network(_tensor(half), STEP // 2)) / 2
+        features = (features + network(_tensor(half), STEP // 2, precision)) / 2
     if progress is not None:
         progress(1.0)
+    if isinstance(image, torch.Tensor):
+        # Not an inference tensor: others may go on with it.
+        return features.permute(1, 2, 0).contiguous().clone()
     return np.ascontiguousarray(features.permute(1, 2, 0).numpy())
 
 
 def _tensor(image: Any) -> torch.Tensor:
-    """Copy an image (H, W, 3) to a tensor (3, H, W), float32, in torch's own memory."""
+    """Copy an image (H, W, 3) to a tensor (3, H, W), float32, in torch's own memory; of a tensor, on its device."""
+    if isinstance(image, torch.Tensor):
+        return image.permute(2, 0, 1).to(torch.float32).contiguous()
     picture = torch.empty((3, *image.shape[:2]))
     picture.copy_(torch.from_numpy(np.ascontiguousarray(image, dtype=np.float32)).permute(2, 0, 1))
     return picture
@@ -128,7 +144,7 @@ def enlarge(features: Any, shape: tuple[int, int], *, step: int | None = None) -
 
     Parameters
     ----------
-    features : ndarray, shape (h, w, C), float32
+    features : ndarray or Tensor on a device, shape (h, w, C), float32
     shape : tuple of two int
         Height and width (H, W) of the picture.
     step : int, optional
@@ -137,14 +153,17 @@ def enlarge(features: Any, shape: tuple[int, int], *, step: int | None = None) -
 
     Returns
     -------
-    ndarray, shape (H, W, C), float32
+    ndarray or Tensor, shape (H, W, C), float32
     """
+    on_device = isinstance(features, torch.Tensor)
     size = shape if step is None else (step * features.shape[0], step * features.shape[1])
     with _inference():
         # Channels lie together in memory before and after.
-        coarse = torch.from_numpy(np.ascontiguousarray(features))[None].permute(0, 3, 1, 2)
+        coarse = features if on_device else torch.from_numpy(np.ascontiguousarray(features))
+        coarse = coarse[None].permute(0, 3, 1, 2)
         fine = torch.nn.functional.interpolate(coarse, size=size, mode="bilinear", align_corners=False)
-        return fine.permute(0, 2, 3, 1)[0, : shape[0], : shape[1]].numpy()
+        cut = fine.permute(0, 2, 3, 1)[0, : shape[0], : shape[1]]
+    return cut if on_device else cut.numpy()
 
 
 def transformer_features(image: Any, model: str) -> tuple[Any, str]:
@@ -152,7 +171,7 @@ def transformer_features(image: Any, model: str) -> tuple[Any, str]:
 
     Parameters
     ----------
-    image : ndarray, shape (H, W, 3)
+    image : ndarray or Tensor on a device, shape (H, W, 3)
         RGB in [0, 1].
     model : str
         A folder with ``config.json`` and ``model.safetensors``, or a name on the library's hub, which needs a network
@@ -160,7 +179,7 @@ def transformer_features(image: Any, model: str) -> tuple[Any, str]:
 
     Returns
     -------
-    features : ndarray, shape (h, w, C), float32
+    features : ndarray or Tensor, shape (h, w, C), float32
         One vector per patch.
     checksum : str
         SHA-256 of the weights: names and bytes of all of them, in the order of their names.
@@ -205,15 +224,18 @@ def transformer_features(image: Any, model: str) -> tuple[Any, str]:
     height, width = image.shape[:2]
     # Whole patches, the number nearest to the picture's size.
     rows, cols = (max(1, round(extent / patch)) for extent in (height, width))
-    with _inference():
+    checksum = _checksum(network)
+    picture = _tensor(image)
+    network = network.to(picture.device)
+    with _inference(), arithmetic(picture.device):
         picture = torch.nn.functional.interpolate(
-            _tensor(image)[None],
+            picture[None],
             size=(rows * patch, cols * patch),
             mode="bilinear",
             antialias=True,
             align_corners=False,
         )
-        picture = (picture - torch.tensor(mean)[:, None, None]) / torch.tensor(deviation)[:, None, None]
+        picture = (picture - picture.new_tensor(mean)[:, None, None]) / picture.new_tensor(deviation)[:, None, None]
         try:
             tokens = network(pixel_values=picture, interpolate_pos_encoding=True).last_hidden_state[0]
         except TypeError:  # models that always adapt their positions take no such argument
@@ -221,7 +243,8 @@ def transformer_features(image: Any, model: str) -> tuple[Any, str]:
     if tokens.ndim != 2 or len(tokens) < rows * cols:
         raise ValueError(f"model {model!r} must return {rows * cols} patch tokens, got shape {tuple(tokens.shape)}")
     # Class and register tokens come first.
-    return tokens[-rows * cols :].reshape(rows, cols, -1).float().numpy(), _checksum(network)
+    found = tokens[-rows * cols :].reshape(rows, cols, -1).float()
+    return (found.clone() if isinstance(image, torch.Tensor) else found.numpy()), checksum
 
 
 def _checksum(network: torch.nn.Module) -> str:

@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "fastsoft/core/allocate.hpp"
+
 namespace fastsoft {
 
 // Compressed sparse rows. Both triangles of a symmetric matrix are stored. Column indices are int32 and row
@@ -16,6 +18,15 @@ struct CsrView {
     const T* data = nullptr;
 
     std::int64_t n_entries() const { return n_rows == 0 ? 0 : indptr[n_rows]; }
+};
+
+// Where a matrix of n_rows rows goes whose number of entries the operation finds out: indptr has n_rows + 1 elements,
+// the others one per entry.
+template <class T>
+struct CsrOutput {
+    std::int64_t* indptr;
+    Allocate<std::int32_t> indices;
+    Allocate<T> data;
 };
 
 }  // namespace fastsoft

@@ -51,14 +51,18 @@ struct GuidedGrid {
 // Extents and radius of a stage that sums along columns (down) or rows.
 template <bool AlongRows>
 struct GuidedStage {
+    static constexpr int kThreads = 256;
     static constexpr bool kAlongRows = AlongRows;
-    std::ptrdiff_t radius;
+    static constexpr bool kMirrored = false;
+    std::ptrdiff_t before;
+    std::ptrdiff_t after;
     std::ptrdiff_t n_along;
     std::ptrdiff_t n_across;
     std::ptrdiff_t n_slices;
 
     FASTSOFT_HD GuidedStage(const GuidedGrid& grid, std::ptrdiff_t slices)
-        : radius(AlongRows ? grid.col_radius : grid.row_radius),
+        : before(AlongRows ? grid.col_radius : grid.row_radius),
+          after(before),
           n_along(AlongRows ? grid.n_cols : grid.n_rows),
           n_across(AlongRows ? grid.n_rows : grid.n_cols),
           n_slices(slices) {}

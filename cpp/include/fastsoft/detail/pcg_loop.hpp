@@ -6,11 +6,31 @@
 #include <cstddef>
 #include <vector>
 
+#include "fastsoft/core/host_device.hpp"
 #include "fastsoft/core/monitor.hpp"
 #include "fastsoft/core/solver_info.hpp"
 #include "fastsoft/pcg.hpp"
 
 namespace fastsoft::detail {
+
+// 0 for a column that waits, and for a direction that ends its column.
+FASTSOFT_HD double step_length(bool active, double rz, double pq) {
+    return active && pq > 0.0 && rz > 0.0 ? rz / pq : 0.0;
+}
+
+template <class System>
+void pcg_step(System& system, const std::vector<char>& active, const std::vector<double>& rz,
+              std::vector<double>& alpha, std::vector<double>& next_rz, std::vector<double>& rr) {
+    if constexpr (requires { system.step(active, rz, alpha, next_rz, rr); }) {
+        system.step(active, rz, alpha, next_rz, rr);
+    } else {
+        system.product(next_rz);  // has not been made yet: room for p.q
+        for (std::size_t c = 0; c < alpha.size(); ++c) {
+            alpha[c] = step_length(active[c] != 0, rz[c], next_rz[c]);
+        }
+        system.advance(alpha, next_rz, rr);
+    }
+}
 
 // Preconditioned conjugate gradients (Hestenes and Stiefel 1952; Barrett et al. 1994, fig. 2.5) for several
 // independent systems A x_c = b_c that share their products, c = 0..n_columns-1. The vectors live in `system`, which
@@ -26,6 +46,10 @@ namespace fastsoft::detail {
 //   keep(c, alpha)           saved_c = x_c - alpha p_c, the iterate before the last step
 //   restore(c)               x_c = saved_c
 //
+// A System whose scalars are where the host would have to wait for them has in place of product and advance
+//
+//   step(active, rz, alpha, next_rz, rr)     product, alpha_c = step_length(active_c, rz_c, (p.q)_c), advance
+//
 // norm_b: ||b_c||; a column is done when ||b - A x|| <= tolerance * ||b||. A done column waits with alpha = beta = 0
 // for the others. The residual of conjugate gradients does not fall monotonically, so on failure the best iterate is
 // returned, not the last. A direction with p.Ap <= 0 (A or M not positive definite) ends its column.
@@ -38,7 +62,7 @@ std::vector<SolverInfo> pcg_loop(System& system, const std::vector<double>& norm
         target[c] = params.tolerance * norm_b[c];
         target[c] *= target[c];
     }
-    std::vector<double> rr(n_columns), rz(n_columns), next_rz(n_columns), pq(n_columns);
+    std::vector<double> rr(n_columns), rz(n_columns), next_rz(n_columns);
     std::vector<double> alpha(n_columns), beta(n_columns);
     std::vector<char> active(n_columns), saved(n_columns, 0);
     std::vector<SolverInfo> info(n_columns);
@@ -74,19 +98,13 @@ std::vector<SolverInfo> pcg_loop(System& system, const std::vector<double>& norm
         system.start(rz);
     }
     for (int iteration = 0; any_active && iteration < params.max_iterations; ++iteration) {
-        system.product(pq);
-        for (std::size_t c = 0; c < n_columns; ++c) {
-            if (active[c] && !(pq[c] > 0.0 && rz[c] > 0.0)) {
-                active[c] = 0;
-            }
-            alpha[c] = active[c] ? rz[c] / pq[c] : 0.0;
-        }
         const std::vector<double> previous = rr;
-        system.advance(alpha, next_rz, rr);
+        pcg_step(system, active, rz, alpha, next_rz, rr);
         any_active = false;
         bool any_finished = false;
         for (std::size_t c = 0; c < n_columns; ++c) {
-            if (!active[c]) {
+            if (!active[c] || alpha[c] == 0.0) {
+                active[c] = 0;
                 beta[c] = 0.0;
                 continue;
             }

@@ -46,4 +46,12 @@ FASTSOFT_HD LinearTap linear_tap(std::ptrdiff_t to, std::ptrdiff_t n_to, std::pt
     return {first, first + 1, position - static_cast<double>(first)};
 }
 
+// The value between four of get(row, col).
+template <class T, class Get>
+FASTSOFT_HD T interpolated(const LinearTap& row, const LinearTap& col, const Get& get) {
+    const T above = get(row.first, col.first) * T(1.0 - col.weight) + get(row.first, col.second) * T(col.weight);
+    const T below = get(row.second, col.first) * T(1.0 - col.weight) + get(row.second, col.second) * T(col.weight);
+    return above * T(1.0 - row.weight) + below * T(row.weight);
+}
+
 }  // namespace fastsoft::detail

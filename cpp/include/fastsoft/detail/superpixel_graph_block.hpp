@@ -6,30 +6,12 @@
 
 #include "fastsoft/core/block.hpp"
 #include "fastsoft/core/view.hpp"
+#include "fastsoft/detail/each_block.hpp"
 #include "fastsoft/detail/sort_block.hpp"
 #include "fastsoft/detail/superpixel_graph_pixel.hpp"
 
-// Kernels of the superpixel graph. Those that have a thread per element of some list share one frame.
+// Kernels of the superpixel graph.
 namespace fastsoft::detail {
-
-// What Step::run(arguments, i) does for i = 0 .. Step::size(arguments) - 1.
-template <class Step>
-struct EachBlock {
-    static constexpr int kThreads = 256;
-    using Arguments = typename Step::Arguments;
-    using Shared = Nothing;
-    using Registers = Nothing;
-
-    FASTSOFT_HD static std::ptrdiff_t n_blocks(const Arguments& a) { return divide_up(Step::size(a), kThreads); }
-    FASTSOFT_HD static int n_phases(const Arguments&) { return 1; }
-
-    FASTSOFT_HD static void phase(int, const Arguments& a, Shared&, Registers&, std::ptrdiff_t block, int thread) {
-        const std::ptrdiff_t i = block * kThreads + thread;
-        if (i < Step::size(a)) {
-            Step::run(a, i);
-        }
-    }
-};
 
 // The pixels with their labels as keys.
 struct LabelledPixels {

@@ -66,4 +66,12 @@ T read_back(const Context& context, const T* source) {
     return value;
 }
 
+// The same of `count` values.
+template <class T>
+void read_back(const Context& context, const T* source, std::size_t count, T* values) {
+    check(cudaMemcpyAsync(values, source, count * sizeof(T), cudaMemcpyDeviceToHost, stream_of(context)),
+          "cudaMemcpyAsync");
+    context.synchronize();
+}
+
 }  // namespace fastsoft::cuda
