@@ -53,6 +53,8 @@ def unmixed(backend, image):
     coefficients = backend.array(np.random.default_rng(3).normal(size=(19, 23, 3, 4)))
     alphas = unmix_alphas(backend.array(image), palette, coefficients, steps=1)
     return alphas, unmix_colors(backend.array(image), palette, alphas, coefficients)
+
+
 def reduce(backend, image):
     result = fastsoft.principal_components(backend.array(image), 2)
     return [backend.numpy(part) for part in (result.scores, result.basis, result.mean, result.low, result.high)]
