@@ -32,6 +32,11 @@ def means(backend, image):
     return fastsoft.region_means(backend.array(image), superpixels(backend).labels)
 
 
+def split(backend, points):
+    result = fastsoft.split_kmeans(backend.array(points), 9)
+    return [backend.numpy(result.labels), backend.numpy(result.centers)]
+
+
 def laplacian(backend, image):
     stencil = fastsoft.matting_affinity(backend.array(image), epsilon=1e-2, storage="stencil")
     color = fastsoft.color_affinity(superpixels(backend), means(backend, image))
@@ -48,6 +53,8 @@ def unmixed(backend, image):
     coefficients = backend.array(np.random.default_rng(3).normal(size=(19, 23, 3, 4)))
     alphas = unmix_alphas(backend.array(image), palette, coefficients, steps=1)
     return alphas, unmix_colors(backend.array(image), palette, alphas, coefficients)
+
+
 def reduce(backend, image):
     result = fastsoft.principal_components(backend.array(image), 2)
     return [backend.numpy(part) for part in (result.scores, result.basis, result.mean, result.low, result.high)]
@@ -74,6 +81,7 @@ CALLS = {
     "slic": lambda b, image: [
         b.numpy(fastsoft.slic(b.array(image), 30, enforce_connectivity=connected)) for connected in (True, False)
     ],
+    "split_kmeans": lambda b, image: split(b, image.reshape(-1, 3)),
     "superpixel_graph": lambda b, image: [b.numpy(superpixels(b).adjacent_pairs)],
     "region_means": lambda b, image: [b.numpy(fastsoft.region_means(b.array(image), superpixels(b).labels))],
     "color_affinity": lambda b, image: [b.csr(fastsoft.color_affinity(superpixels(b), means(b, image))).data],

@@ -8,12 +8,14 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <utility>
 #include <vector>
 
 #include "fastsoft/core/parallel.hpp"
 #include "fastsoft/detail/kmeans_loop.hpp"
 #include "fastsoft/detail/kmeans_pixel.hpp"
+#include "fastsoft/detail/kmeans_split_loop.hpp"
 #include "fastsoft/detail/nearest_centers.hpp"
 
 namespace fastsoft {
@@ -148,17 +150,9 @@ public:
     }
 
 protected:
-    const KmeansPoints<T>& points_;
+    KmeansPoints<T> points_;
     std::int32_t* labels_;
 };
-
-// Lloyd's iteration from the given centres; labels need no start. report(iteration) may throw.
-template <class T, class Report>
-KmeansInfo lloyd(const KmeansPoints<T>& points, T* centers, std::ptrdiff_t k, int max_iterations, std::int32_t* labels,
-                 const Report& report) {
-    System<T> system(points, labels);
-    return detail::lloyd(system, centers, k, points.d, max_iterations, report);
-}
 
 std::vector<std::ptrdiff_t> sample_positions(std::ptrdiff_t n, std::ptrdiff_t n_samples) {
     std::vector<std::ptrdiff_t> positions(at(n_samples));
@@ -293,15 +287,8 @@ private:
     std::vector<double> nearest_;  // squared distance to the nearest centre so far
 };
 
-// Weight, mean and covariance of points.
-struct Moments {
-    double weight = 0.0;
-    Eigen::VectorXd mean;
-    Eigen::MatrixXd covariance;
-};
-
 template <class T>
-Moments moments_of(const KmeansPoints<T>& points) {
+detail::KmeansMoments moments_of(const KmeansPoints<T>& points) {
     struct Sum {
         Eigen::MatrixXd value;
         Sum& operator+=(const Sum& other) {
@@ -327,202 +314,94 @@ Moments moments_of(const KmeansPoints<T>& points) {
         }
         return Sum{sum};
     });
-    Moments moments;
+    detail::KmeansMoments moments;
     moments.weight = first.value(d);
-    moments.mean = first.value.topRows(d) / std::max(moments.weight, std::numeric_limits<double>::min());
+    const double divisor = std::max(moments.weight, std::numeric_limits<double>::min());
+    const Eigen::VectorXd mean = first.value.topRows(d) / divisor;
+    moments.mean.assign(mean.data(), mean.data() + d);
     const Sum second = parallel_sum<Sum>(points.n, chunk, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
         Eigen::MatrixXd sum = Eigen::MatrixXd::Zero(d, d);
         Eigen::VectorXd centred(d);
         for (std::ptrdiff_t i = begin; i < end; ++i) {
-            centred = point(i) - moments.mean;
+            centred = point(i) - mean;
             sum.selfadjointView<Eigen::Lower>().rankUpdate(centred, weight(i));
         }
         return Sum{sum};
     });
-    moments.covariance = second.value / std::max(moments.weight, std::numeric_limits<double>::min());
+    moments.covariance.resize(at(d * d));
+    for (std::ptrdiff_t row = 0; row < d; ++row) {
+        for (std::ptrdiff_t col = 0; col <= row; ++col) {
+            moments.covariance[at(row * d + col)] = second.value(row, col) / divisor;
+        }
+    }
     return moments;
 }
 
-// The best division of a cluster in two.
+// What detail::split_kmeans_loop moves: points, and labels of them.
 template <class T>
-struct Division {
-    double gain = 0.0;  // by how much it lowers the error; 0: none was found
-    std::vector<T> centers;
-};
-
-constexpr std::ptrdiff_t kMaxAxes = 3;
-
-template <class T, class Report>
-Division<T> divide(const KmeansPoints<T>& points, int max_iterations, const Report& report, KmeansInfo& sum) {
-    Division<T> best;
-    const std::ptrdiff_t d = points.d;
-    if (points.n <= 2 * d) {
-        return best;
-    }
-    const Moments moments = moments_of(points);
-    const double error = moments.covariance.trace() * moments.weight;
-    if (!(error > kSameShare<T> * moments.weight * moments.mean.squaredNorm())) {
-        return best;
-    }
-    const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> solver(moments.covariance);
-    std::vector<std::int32_t> labels(at(points.n));
-    for (std::ptrdiff_t axis = 0; axis < std::min(d, kMaxAxes); ++axis) {
-        const Eigen::Index column = d - 1 - axis;
-        const double variance = solver.eigenvalues()(column);
-        if (!(variance > 0.0)) {
-            break;
-        }
-        Eigen::VectorXd direction = solver.eigenvectors().col(column) * std::sqrt(variance);
-        // The sign of an eigenvector is arbitrary: its largest component points up.
-        Eigen::Index largest = 0;
-        direction.cwiseAbs().maxCoeff(&largest);
-        if (direction(largest) < 0.0) {
-            direction = -direction;
-        }
-        std::vector<T> centers(at(2 * d));
-        for (std::ptrdiff_t c = 0; c < d; ++c) {
-            centers[at(c)] = static_cast<T>(moments.mean(c) - direction(c));
-            centers[at(d + c)] = static_cast<T>(moments.mean(c) + direction(c));
-        }
-        const KmeansInfo info = lloyd(points, centers.data(), 2, max_iterations, labels.data(), [&](int) { report(); });
-        sum.iterations += info.iterations;
-        sum.converged = sum.converged && info.converged;
-        // Below rounding there is nothing to gain.
-        const double gain = error - info.inertia;
-        if (gain > best.gain && gain > 1e-12 * error) {
-            best.gain = gain;
-            best.centers = centers;
-        }
-    }
-    return best;
-}
-
-// A clustering that grows by divisions.
-template <class T, class Report>
-class Splitting {
+class Points : public System<T> {
 public:
-    Splitting(const KmeansPoints<T>& points, int max_iterations, const Report& report)
-        : points_(points), max_iterations_(max_iterations), report_(report) {}
-
-    KmeansInfo sum{0.0, 0, true};  // of all k-means within
-    std::vector<T> centers;
-    double inertia = 0.0;
-
-    std::ptrdiff_t n_clusters() const { return static_cast<std::ptrdiff_t>(centers.size()) / points_.d; }
-
-    void add(const KmeansInfo& info) {
-        sum.iterations += info.iterations;
-        sum.converged = sum.converged && info.converged;
+    explicit Points(const KmeansPoints<T>& points) : System<T>(points, nullptr), own_labels_(at(points.n)) {
+        this->labels_ = own_labels_.data();
     }
+    Points(Gathered<T> points, std::ptrdiff_t d) : Points(points.view(d)) { own_points_ = std::move(points); }
 
-    // One cluster: the mean.
-    void start() {
-        const Moments moments = moments_of(points_);
-        centers.resize(at(points_.d));
-        for (std::ptrdiff_t c = 0; c < points_.d; ++c) {
-            centers[at(c)] = static_cast<T>(moments.mean(c));
-        }
-        labels_.assign(at(points_.n), 0);
-        divisions_.assign(1, {});
-        stale_.assign(1, true);
+    std::ptrdiff_t n() const { return points_.n; }
+    std::ptrdiff_t d() const { return points_.d; }
+    detail::KmeansMoments moments() const { return moments_of(points_); }
+    void seed(std::uint64_t seed, std::uint64_t stream, std::ptrdiff_t k, T* centers) const {
+        Seeding<T>(points_, seed, stream).run(k, centers);
     }
+    void fill_labels(std::int32_t label) { std::fill(own_labels_.begin(), own_labels_.end(), label); }
+    void remember_labels() { before_ = own_labels_; }
 
-    void start(std::vector<T> from) {
-        centers = std::move(from);
-        labels_.assign(at(points_.n), -1);
-        divisions_.assign(at(n_clusters()), {});
-        stale_.assign(at(n_clusters()), true);
-        refine();
-    }
-
-    // Splits the cluster that gains most; false if none can be split.
-    bool split() {
-        update_divisions();
-        std::size_t best = 0;
-        for (std::size_t c = 1; c < divisions_.size(); ++c) {
-            if (divisions_[c].gain > divisions_[best].gain) {
-                best = c;
-            }
-        }
-        if (!(divisions_[best].gain > 0.0)) {
-            return false;
-        }
-        const std::ptrdiff_t d = points_.d;
-        const std::vector<T> halves = std::move(divisions_[best].centers);
-        const auto added = static_cast<std::int32_t>(n_clusters());
-        std::copy_n(halves.begin(), d, centers.begin() + static_cast<std::ptrdiff_t>(best) * d);
-        centers.insert(centers.end(), halves.begin() + d, halves.end());
-        for (std::ptrdiff_t i = 0; i < points_.n; ++i) {
-            if (labels_[at(i)] == static_cast<std::int32_t>(best) &&
-                squared_distance(points_.data + i * d, halves.data() + d, d) <
-                    squared_distance(points_.data + i * d, halves.data(), d)) {
-                labels_[at(i)] = added;
-            }
-        }
-        divisions_[best] = {};
-        divisions_.push_back({});
-        stale_[best] = true;
-        stale_.push_back(true);
-        return true;
-    }
-
-    // k-means from all centres.
-    void refine() {
-        const std::vector<std::int32_t> before = labels_;
-        const KmeansInfo info =
-            lloyd(points_, centers.data(), n_clusters(), max_iterations_, labels_.data(), [&](int) { report_(); });
-        add(info);
-        inertia = info.inertia;
-        for (std::size_t i = 0; i < before.size(); ++i) {
-            if (before[i] != labels_[i]) {
-                stale_[at(labels_[i])] = true;
-                if (before[i] >= 0) {
-                    stale_[at(before[i])] = true;
+    std::vector<bool> changed_clusters(std::ptrdiff_t k) const {
+        std::vector<bool> changed(at(k), false);
+        for (std::size_t i = 0; i < before_.size(); ++i) {
+            if (before_[i] != own_labels_[i]) {
+                changed[at(own_labels_[i])] = true;
+                if (before_[i] >= 0) {
+                    changed[at(before_[i])] = true;
                 }
             }
         }
+        return changed;
+    }
+
+    void split_labels(std::int32_t from, std::int32_t added, const T* halves) {
+        const std::ptrdiff_t d = points_.d;
+        for (std::ptrdiff_t i = 0; i < points_.n; ++i) {
+            const T* const point = points_.data + i * d;
+            if (own_labels_[at(i)] == from &&
+                squared_distance(point, halves + d, d) < squared_distance(point, halves, d)) {
+                own_labels_[at(i)] = added;
+            }
+        }
+    }
+
+    std::vector<std::unique_ptr<Points>> members(const std::vector<bool>& wanted) const {
+        std::vector<std::vector<std::ptrdiff_t>> positions(wanted.size());
+        for (std::ptrdiff_t i = 0; i < points_.n; ++i) {
+            if (wanted[at(own_labels_[at(i)])]) {
+                positions[at(own_labels_[at(i)])].push_back(i);
+            }
+        }
+        std::vector<std::unique_ptr<Points>> result(wanted.size());
+        for (std::size_t c = 0; c < wanted.size(); ++c) {
+            if (wanted[c]) {
+                result[c] = std::make_unique<Points>(gather(points_, positions[c]), points_.d);
+            }
+        }
+        return result;
     }
 
 private:
-    void update_divisions() {
-        std::vector<std::vector<std::ptrdiff_t>> members(divisions_.size());
-        for (std::ptrdiff_t i = 0; i < points_.n; ++i) {
-            if (stale_[at(labels_[at(i)])]) {
-                members[at(labels_[at(i)])].push_back(i);
-            }
-        }
-        for (std::size_t c = 0; c < divisions_.size(); ++c) {
-            if (stale_[c]) {
-                const Gathered<T> own = gather(points_, members[c]);
-                divisions_[c] = divide(own.view(points_.d), max_iterations_, report_, sum);
-                stale_[c] = false;
-            }
-        }
-    }
+    using System<T>::points_;
 
-    const KmeansPoints<T>& points_;
-    int max_iterations_;
-    const Report& report_;
-    std::vector<std::int32_t> labels_;
-    std::vector<Division<T>> divisions_;
-    std::vector<bool> stale_;
+    Gathered<T> own_points_;
+    std::vector<std::int32_t> own_labels_;
+    std::vector<std::int32_t> before_;
 };
-
-// The order in which random starts find the same centres must not leave a trace.
-template <class T>
-std::vector<T> in_lexicographic_order(const std::vector<T>& centers, std::ptrdiff_t d) {
-    std::vector<const T*> order;
-    for (std::size_t place = 0; place < centers.size(); place += at(d)) {
-        order.push_back(centers.data() + place);
-    }
-    std::sort(order.begin(), order.end(),
-              [d](const T* a, const T* b) { return std::lexicographical_compare(a, a + d, b, b + d); });
-    std::vector<T> sorted;
-    for (const T* const center : order) {
-        sorted.insert(sorted.end(), center, center + d);
-    }
-    return sorted;
-}
 
 // k-means++ on a sample if there are very many points.
 template <class T>
@@ -574,65 +453,18 @@ KmeansInfo kmeans(const KmeansPoints<T>& points, std::ptrdiff_t n_clusters, cons
 template <class T>
 SplitKmeansInfo split_kmeans(const KmeansPoints<T>& points, std::ptrdiff_t n_clusters,
                              const SplitKmeansOptions& options, std::int32_t* labels, T* centers, Monitor& monitor) {
-    detail::check_kmeans(points, n_clusters, options.max_iterations);
-    FASTSOFT_EXPECTS(options.n_init >= 0, "n_init must be at least 0, got ", options.n_init);
-    FASTSOFT_EXPECTS(options.n_start >= 1, "n_start must be at least 1, got ", options.n_start);
-    FASTSOFT_EXPECTS(options.max_samples >= n_clusters, "max_samples must be at least n_clusters ", n_clusters,
-                     ", got ", options.max_samples);
-    const std::ptrdiff_t n_start = std::min(options.n_start, n_clusters);
-    Gathered<T> sample;
-    KmeansPoints<T> seen = points;
-    if (points.n > options.max_samples) {
-        sample = gather(points, sample_positions(points.n, options.max_samples));
-        seen = sample.view(points.d);
-    }
-
-    // Counted in k-means runs of which the number is known beforehand.
-    const double n_steps = static_cast<double>(options.n_init + 2 * n_clusters);
-    double steps_done = 0.0;
-    const auto report = [&] { monitor.report(std::min(steps_done / n_steps, 1.0)); };
-
-    // The start by splitting does not depend on the seed; k-means++ may find better.
-    Splitting<T, decltype(report)> splitting(seen, options.max_iterations, report);
-    splitting.start();
-    while (splitting.n_clusters() < n_start && splitting.split()) {
-        splitting.refine();
-        steps_done += 1.0;
-    }
-    // With fewer clusters than asked for, the points are too few or too alike to divide: no other start helps.
-    if (splitting.n_clusters() == n_start && n_start > 1) {
-        std::vector<T> best = splitting.centers;
-        double least = splitting.inertia;
-        std::vector<std::int32_t> own_labels(at(seen.n));
-        std::vector<T> own_centers(at(n_start * points.d));
-        for (int start = 0; start < options.n_init; ++start) {
-            Seeding<T>(seen, options.seed, static_cast<std::uint64_t>(start)).run(n_start, own_centers.data());
-            const KmeansInfo info = lloyd(seen, own_centers.data(), n_start, options.max_iterations, own_labels.data(),
-                                          [&](int) { report(); });
-            splitting.add(info);
-            // The same optimum reached on another path differs by rounding; it must not win by that.
-            if (info.inertia < least * (1.0 - 1e-7)) {
-                least = info.inertia;
-                best = own_centers;
-            }
-            steps_done += 1.0;
-        }
-        splitting.start(in_lexicographic_order(best, points.d));
-    }
-    while (splitting.n_clusters() < n_clusters && splitting.split()) {
-        if (splitting.n_clusters() <= options.refine_up_to) {
-            splitting.refine();
-        }
-        steps_done += 1.0;
-    }
-
+    detail::check_split_kmeans(points, n_clusters, options);
+    auto seen =
+        points.n > options.max_samples
+            ? std::make_unique<Points<T>>(gather(points, sample_positions(points.n, options.max_samples)), points.d)
+            : std::make_unique<Points<T>>(points);
     SplitKmeansInfo result;
-    result.n_clusters = splitting.n_clusters();
-    std::copy(splitting.centers.begin(), splitting.centers.end(), centers);
-    std::fill(labels, labels + points.n, -1);
-    result.info.inertia = assign(points, centers, result.n_clusters, labels).inertia;
-    result.info.iterations = splitting.sum.iterations;
-    result.info.converged = splitting.sum.converged;
+    std::vector<T> found;
+    detail::split_kmeans_loop(*seen, n_clusters, options, found, result, monitor);
+    std::copy(found.begin(), found.end(), centers);
+    System<T> all(points, labels);
+    all.clear_labels();
+    result.info.inertia = all.assign(centers, result.n_clusters).inertia;
     monitor.report(1.0);
     return result;
 }

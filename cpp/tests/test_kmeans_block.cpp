@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -9,6 +10,7 @@
 #include "emulate.hpp"
 #include "fastsoft/detail/kmeans_block.hpp"
 #include "fastsoft/detail/kmeans_loop.hpp"
+#include "fastsoft/detail/prefix_sums_block.hpp"
 
 namespace {
 
@@ -258,6 +260,94 @@ TEST(kmeans_samples_one_point_of_each_stretch) {
         CHECK(match >= s * 1000 / 300 && match <= (s + 1) * 1000 / 300);
         for (ptrdiff_t c = 0; c < 3; ++c) {
             CHECK_EQUAL(found[s * 3 + c], points[at(match * 3 + c)]);
+        }
+    }
+}
+
+template <class T>
+void check_moments(ptrdiff_t n, ptrdiff_t d, bool weighted, Order order) {
+    using Covariance = detail::KmeansCovarianceBlock<T>;
+    const Problem<T> problem(n, d, 1, weighted);
+    const auto mean = fastsoft::tests::random_numbers<double>(d, 8);
+    const ptrdiff_t n_slots = Covariance::n_slots(d);
+    for (const int lanes : {1, 4, detail::KmeansSumsBlock<T>::lanes_of(n_slots)}) {
+        constexpr ptrdiff_t kChunk = 100;
+        const ptrdiff_t n_chunks = divide_up(n, kChunk);
+        Guarded<double> sums(n_chunks * n_slots);
+        Guarded<double> totals(n_slots);
+        emulate<Covariance>({problem.data(), mean.data(), kChunk, lanes, sums.data()}, order);
+        emulate<detail::ColumnSumsBlock>({sums.data(), n_chunks, n_slots, totals.data(), 2.0}, order);
+        CHECK(sums.intact() && totals.intact());
+        ptrdiff_t slot = 0;
+        for (ptrdiff_t row = 0; row < d; ++row) {
+            for (ptrdiff_t col = 0; col <= row; ++col) {
+                double sum = 0.0;
+                for (ptrdiff_t i = 0; i < n; ++i) {
+                    sum += problem.weight(i) * (static_cast<double>(problem.points[at(i * d + row)]) - mean[at(row)]) *
+                           (static_cast<double>(problem.points[at(i * d + col)]) - mean[at(col)]);
+                }
+                CHECK(std::abs(totals[slot++] - sum / 2.0) <= 1e-15 * static_cast<double>(n));
+            }
+        }
+    }
+}
+
+TEST(kmeans_covariances_are_those_of_the_definition) {
+    for (const Order order : {Order::forward, Order::backward}) {
+        for (const bool weighted : {false, true}) {
+            check_moments<float>(1, 1, weighted, order);
+            check_moments<float>(450, 3, weighted, order);
+            check_moments<double>(230, 30, weighted, order);
+        }
+    }
+}
+
+TEST(kmeans_divides_and_gathers_clusters) {
+    constexpr ptrdiff_t kPoints = 9000;
+    const Problem<double> problem(kPoints, 2, 2, true);
+    const double halves[] = {0.25, 0.5, 0.75, 0.5};
+    for (const Order order : {Order::forward, Order::backward}) {
+        Guarded<std::int32_t> labels(kPoints);
+        std::vector<std::int32_t> before(kPoints);
+        for (ptrdiff_t i = 0; i < kPoints; ++i) {
+            before[at(i)] = static_cast<std::int32_t>(i % 3);
+        }
+        std::copy(before.begin(), before.end(), labels.data());
+        emulate<detail::KmeansHalvesBlock<double>>({problem.data(), halves, 1, 5, labels.data()}, order);
+        for (ptrdiff_t i = 0; i < kPoints; ++i) {
+            const bool right = problem.points[at(2 * i)] > 0.5;
+            CHECK_EQUAL(labels[i], i % 3 == 1 && right ? 5 : static_cast<std::int32_t>(i % 3));
+        }
+        Guarded<std::int32_t> changed(7);
+        std::fill_n(changed.data(), 7, 0);
+        before[1] = -1;
+        labels.data()[3] = 2;  // was 0
+        emulate<detail::KmeansChangesBlock>({kPoints, before.data(), labels.data(), changed.data()}, order);
+        for (const std::int32_t cluster : {0, 1, 2, 3, 4, 5, 6}) {
+            CHECK_EQUAL(changed[cluster], cluster <= 2 || cluster == 5 ? 1 : 0);
+        }
+
+        using Members = detail::KmeansMembers<double>;
+        Members members{kPoints, problem.data(), labels.data(), 5, nullptr, nullptr};
+        const ptrdiff_t n_chunks = divide_up(kPoints, detail::kPrefixChunk);
+        Guarded<std::int32_t> chunks(n_chunks + 1);
+        emulate<detail::ChunkSumsBlock<Members>>({members, chunks.data()}, order);
+        emulate<detail::ChunkPrefixBlock>({n_chunks, chunks.data()}, order);
+        const std::int32_t count = chunks[n_chunks];
+        CHECK_EQUAL(count, std::count(labels.data(), labels.data() + kPoints, 5));
+        Guarded<double> points(2 * count);
+        Guarded<double> weights(count);
+        members.points = points.data();
+        members.weights = weights.data();
+        emulate<detail::PrefixSumsBlock<Members>>({members, chunks.data()}, order);
+        CHECK(points.intact() && weights.intact() && chunks.intact() && labels.intact() && changed.intact());
+        ptrdiff_t place = 0;
+        for (ptrdiff_t i = 0; i < kPoints; ++i) {
+            if (labels[i] == 5) {
+                CHECK_EQUAL(points[2 * place], problem.points[at(2 * i)]);
+                CHECK_EQUAL(points[2 * place + 1], problem.points[at(2 * i + 1)]);
+                CHECK_EQUAL(weights[place++], problem.weights[at(i)]);
+            }
         }
     }
 }

@@ -44,12 +44,11 @@ void bind_kmeans(py::module_& module) {
         py::arg("points"), py::arg("weights"), py::arg("seed"), py::arg("n_init"), py::arg("max_iterations"),
         py::arg("given_centers"), py::arg("labels"), py::arg("centers"), py::arg("progress"));
 
-#if !defined(FASTSOFT_CUDA_MODULE)  // on the CPU alone
     module.def(
         "split_kmeans",
-        [](const py::array& points, const py::object& weights, std::uint64_t seed, std::ptrdiff_t n_start, int n_init,
-           std::ptrdiff_t refine_up_to, std::ptrdiff_t max_samples, int max_iterations, const py::array& labels,
-           const py::array& centers, const py::object& progress) {
+        [](const Array& points, const py::object& weights, std::uint64_t seed, std::ptrdiff_t n_start, int n_init,
+           std::ptrdiff_t refine_up_to, std::ptrdiff_t max_samples, int max_iterations, const Array& labels,
+           const Array& centers, const py::object& progress) {
             return dispatch_float(points, "points", [&](auto zero) {
                 using T = decltype(zero);
                 const auto input = points_of<T>(points, weights);
@@ -57,13 +56,11 @@ void bind_kmeans(py::module_& module) {
                 auto* const out_labels = contiguous<std::int32_t>(labels, input.n, "labels");
                 T* const out_centers = contiguous<T>(centers, n_clusters * input.d, "centers");
                 PyMonitor monitor(progress);
-                SplitKmeansInfo result;
-                {
-                    const py::gil_scoped_release release;
-                    result = split_kmeans<T>(input, n_clusters,
-                                             {seed, n_start, n_init, refine_up_to, max_samples, max_iterations},
-                                             out_labels, out_centers, monitor);
-                }
+                const SplitKmeansInfo result = execute(points, [&](const auto&... context) {
+                    return backend::split_kmeans<T>(context..., input, n_clusters,
+                                                    {seed, n_start, n_init, refine_up_to, max_samples, max_iterations},
+                                                    out_labels, out_centers, monitor);
+                });
                 return py::make_tuple(result.n_clusters, result.info.inertia, result.info.iterations,
                                       result.info.converged);
             });
@@ -71,7 +68,6 @@ void bind_kmeans(py::module_& module) {
         py::arg("points"), py::arg("weights"), py::arg("seed"), py::arg("n_start"), py::arg("n_init"),
         py::arg("refine_up_to"), py::arg("max_samples"), py::arg("max_iterations"), py::arg("labels"),
         py::arg("centers"), py::arg("progress"));
-#endif
 }
 
 }  // namespace fastsoft::bindings

@@ -269,6 +269,38 @@ def test_backends_agree(rng, backend, d, k, weighted, dtype):
     assert again.inertia == seeded.inertia
 
 
+@pytest.mark.parametrize("d", [1, 3, 17])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_splitting_agrees_on_every_backend(rng, backend, d, weighted):
+    points = rng.random((900, d)) ** 2 * np.linspace(1, 2, d)
+    weights = rng.random(900) + 0.1 if weighted else None
+    given = None if weights is None else backend.array(weights)
+    for options in (
+        {"n_start": 3, "n_init": 0, "refine_up_to": 6},
+        {"n_start": 1, "n_init": 0, "refine_up_to": 3},
+        {"n_start": 4, "n_init": 2, "refine_up_to": 8, "seed": 5, "max_samples": 600},
+    ):
+        result = fastsoft.split_kmeans(backend.array(points), 10, weights=given, **options)
+        expected = fastsoft.split_kmeans(points, 10, weights=weights, **options)
+        np.testing.assert_allclose(backend.numpy(result.centers), expected.centers, rtol=1e-9)
+        np.testing.assert_array_equal(backend.numpy(result.labels), expected.labels)
+        np.testing.assert_allclose(result.inertia, expected.inertia, rtol=1e-9)
+        assert (result.n_iterations, result.converged) == (expected.n_iterations, expected.converged)
+    centers = reference.split_kmeans(points, 10, 3, 6, weights)
+    found = fastsoft.split_kmeans(backend.array(points), 10, n_start=3, n_init=0, refine_up_to=6, weights=given)
+    np.testing.assert_allclose(backend.numpy(found.centers), centers, rtol=1e-9)
+
+
+def test_splitting_stops_where_nothing_is_left_to_split_on_every_backend(backend, dtype):
+    points = np.repeat([[0.25, 0.5], [0.75, 0.5]], 10, axis=0).astype(dtype)
+    split = fastsoft.split_kmeans(backend.array(points), 5)
+    assert backend.numpy(split.centers).tolist() == [[0.25, 0.5], [0.75, 0.5]]
+    assert split.inertia == 0
+    constant = fastsoft.split_kmeans(backend.array(np.full((57, 3), 123.4, dtype=dtype)), 10)
+    assert backend.numpy(constant.centers).shape == (1, 3)
+    assert not backend.numpy(constant.labels).any()
+
+
 def test_backends_fill_empty_clusters(backend):
     points = np.array([[0.0], [1.0], [3.0], [10.0]])
     init = np.array([[1.0], [100.0], [200.0]])
@@ -280,11 +312,11 @@ def test_backends_fill_empty_clusters(backend):
     # Equally far points: the first one is taken, but none without a weight.
     points = np.array([[0.0], [4.0], [-4.0], [4.0], [9.0]])
     weights = np.array([1.0, 1.0, 1.0, 1.0, 0.0])
-    for given in (None, weights):
-        options = {} if given is None else {"weights": backend.array(given)}
+    for heaviness in (None, weights):
+        options = {} if heaviness is None else {"weights": backend.array(heaviness)}
         init = np.array([[0.0], [50.0], [60.0]])
         result = fastsoft.kmeans(backend.array(points), 3, init=backend.array(init), max_iterations=1, **options)
-        expected = fastsoft.kmeans(points, 3, init=init, max_iterations=1, weights=given)
+        expected = fastsoft.kmeans(points, 3, init=init, max_iterations=1, weights=heaviness)
         np.testing.assert_array_equal(backend.numpy(result.labels), expected.labels)
         np.testing.assert_array_equal(backend.numpy(result.centers), expected.centers)
 

@@ -96,5 +96,12 @@ template <class T>
 KmeansInfo kmeans(const Context& context, const KmeansPoints<T>& points, std::ptrdiff_t n_clusters,
                   const KmeansOptions& options, std::int32_t* labels, T* centers, Monitor& monitor);
 
+// The same steps, with the CPU's sample. Every k-means within waits once per iteration, as above; besides, every
+// division in two waits four times: for the number of points, their mean, their covariance (whose eigenvectors the
+// host computes), and before it is chosen. Workspace: the points seen, twice, and what k-means takes.
+template <class T>
+SplitKmeansInfo split_kmeans(const Context& context, const KmeansPoints<T>& points, std::ptrdiff_t n_clusters,
+                             const SplitKmeansOptions& options, std::int32_t* labels, T* centers, Monitor& monitor);
+
 }  // namespace cuda
 }  // namespace fastsoft

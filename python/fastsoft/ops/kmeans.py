@@ -11,7 +11,6 @@ import numpy as np
 
 from fastsoft._checks import as_float_array, check_choice, check_finite, check_int, check_shape
 from fastsoft._dispatch import DeviceArray, Place, find_place
-from fastsoft._native import cpu
 
 __all__ = ["KMeansResult", "kmeans", "split_kmeans"]
 
@@ -160,8 +159,9 @@ def split_kmeans(
 
     Parameters
     ----------
-    points : ndarray, shape (N, d), float32 or float64
-        Points to cluster, such as the features of an image's pixels.
+    points : array, shape (N, d), float32 or float64
+        Points to cluster, such as the features of an image's pixels. Of NumPy, torch or CuPy, on the CPU or a CUDA
+        device.
     n_clusters : int
         Number of clusters, 1 to N.
     n_start : int, default 5
@@ -177,8 +177,8 @@ def split_kmeans(
         Most iterations of each k-means.
     seed : int, default 0
         Start of the random numbers, at least 0.
-    weights : ndarray, shape (N,), optional
-        Weights of the points, not negative, with a positive sum; 1 by default.
+    weights : array, shape (N,), optional
+        On the device of `points`. Weights of the points, not negative, with a positive sum; 1 by default.
     progress : callable, optional
         Called with the fraction done; an exception it raises ends the operation.
 
@@ -187,17 +187,24 @@ def split_kmeans(
     KMeansResult
         `n_iterations` is the total of all k-means within, `converged` whether they all did. There are fewer clusters
         than asked for where the rest cannot be split: clusters of at most 2 d (sampled) points or of one value are not.
+        Labels and centres are arrays of the library of `points` on its device.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument has another type, shape or range or is not finite.
+        If an argument has another type, shape or range or is not finite, or arrays are not on one device.
 
     Notes
     -----
     Only the first `n_start` clusters can depend on the seed, where some seeds find a better optimum than others do:
     divisions start along the principal axes of a cluster (the first three), not at random. The same seed gives the same
     bits on one machine, for any number of threads.
+
+    On a CUDA device the work is enqueued on the current stream of the library of `points`. The call waits in every
+    iteration of every k-means within, and four times per division. The same seed gives the same bits from run to run,
+    and the CPU's sample and random numbers; where two divisions are equally good to within rounding, another one than
+    the CPU's may be chosen. Memory beyond input and output is two copies of the points that take part, and what
+    `kmeans` takes.
 
     References
     ----------
@@ -213,26 +220,28 @@ def split_kmeans(
     >>> sorted(result.centers.ravel().tolist()), len(set(result.labels[:20].tolist()))
     ([0.5, 4.0, 9.0], 1)
     """
-    points, weights = _check_points(points, weights, None)
-    n_clusters = check_int(n_clusters, "n_clusters", low=1, high=len(points))
+    place = find_place(points=points, weights=weights)
+    points, weights = _check_points(points, weights, place)
+    n_points = points.shape[0]
+    n_clusters = check_int(n_clusters, "n_clusters", low=1, high=n_points)
     n_start = check_int(n_start, "n_start", low=1)
     n_init = check_int(n_init, "n_init", low=0, high=_MAX_INT)
     refine_up_to = check_int(refine_up_to, "refine_up_to", low=0)
     max_samples = check_int(max_samples, "max_samples", low=n_clusters)
     max_iterations = check_int(max_iterations, "max_iterations", low=1, high=_MAX_INT - 1)
     seed = check_int(seed, "seed", low=0, high=_MAX_SEED)
-    labels = np.empty(len(points), dtype=np.int32)
-    centers = np.empty((n_clusters, points.shape[1]), dtype=points.dtype)
+    labels = place.empty((n_points,), np.int32)
+    centers = place.empty((n_clusters, points.shape[1]), points.dtype)
     # No count needs to exceed the number of points, which keeps them within native integers.
-    counts = [min(count, len(points)) for count in (n_start, refine_up_to, max_samples)]
-    found, inertia, n_iterations, converged = cpu.split_kmeans(
+    counts = [min(count, n_points) for count in (n_start, refine_up_to, max_samples)]
+    found, inertia, n_iterations, converged = place.native.split_kmeans(
         points, weights, seed, counts[0], n_init, counts[1], counts[2], max_iterations, labels, centers, progress
     )
-    return KMeansResult(labels, centers[:found], inertia, n_iterations, converged)
+    return KMeansResult(place.result(labels), place.result(centers)[:found], inertia, n_iterations, converged)
 
 
-def _check_points(points: Any, weights: Any, place: Place | None) -> tuple[Any, Any]:
-    """Return points and weights, contiguous and the latter in float64; without a place both must be on the CPU."""
+def _check_points(points: Any, weights: Any, place: Place) -> tuple[Any, Any]:
+    """Return points and weights, contiguous and the latter in float64."""
     array = as_float_array(points, "points", place)
     check_shape(array, ("N", "d"), "points")
     if array.size == 0:
@@ -252,8 +261,8 @@ def _check_points(points: Any, weights: Any, place: Place | None) -> tuple[Any, 
     return points, weights
 
 
-def _contiguous(value: Any, array: Any, dtype: np.dtype[Any], name: str, place: Place | None) -> Any:
-    if place is None or not isinstance(array, DeviceArray):
+def _contiguous(value: Any, array: Any, dtype: np.dtype[Any], name: str, place: Place) -> Any:
+    if not isinstance(array, DeviceArray):
         return np.ascontiguousarray(array, dtype=dtype)
     return place.contiguous(value, dtype, name)
 

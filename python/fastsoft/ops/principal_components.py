@@ -91,9 +91,9 @@ def principal_components(
     beyond the result is a few megabytes for up to 300 channels, above it ``16 * C**2`` bytes per thread. The result has
     the same bits for any number of threads.
 
-    On a CUDA device the work is enqueued on the current stream of the library of `values`. The call waits once, for the
-    covariance, whose eigenvectors are computed on the host; scores and ranges may still be on their way when it returns.
-    The values are read three times. Memory beyond the result is about 20 MB for up to 1500 channels, above it
+    On a CUDA device the work is enqueued on the current stream of the library of `values`. The call waits once, for
+    the covariance, whose eigenvectors are computed on the host; scores and ranges may still be on their way when it
+    returns. The values are read three times. Memory beyond the result is about 20 MB for up to 1500 channels, above it
     ``16 * C**2`` bytes. Results have the same bits from run to run, and differ from the CPU's by rounding.
 
     References

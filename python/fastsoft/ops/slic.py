@@ -68,10 +68,10 @@ def slic(
     Time is linear in the number of pixels and does not depend on the number of segments. Memory beyond input and
     output is about five numbers per pixel. Nothing is random, and labels are the same for any number of threads.
 
-    On a CUDA device the work is enqueued on the current stream of the library of `image`; the call waits for it twice, to
-    check the image and at the end. Labels are the same from run to run. They differ from the CPU's at pixels that lie
-    between two clusters to within rounding, and in what follows from those. Memory beyond input and output is 16 bytes
-    per pixel in float32, 28 in float64.
+    On a CUDA device the work is enqueued on the current stream of the library of `image`; the call waits for it twice,
+    to check the image and at the end. Labels are the same from run to run. They differ from the CPU's at pixels that
+    lie between two clusters to within rounding, and in what follows from those. Memory beyond input and output is 16
+    bytes per pixel in float32, 28 in float64.
 
     References
     ----------

@@ -226,7 +226,7 @@ struct KmeansSumsBlock {
         constexpr std::ptrdiff_t kMaxSums = std::ptrdiff_t{1} << 23;
         const std::ptrdiff_t by_memory = kMaxSums / n_slots < 1 ? 1 : kMaxSums / n_slots;
         const std::ptrdiff_t n_chunks = by_memory < kMaxChunks ? by_memory : kMaxChunks;
-        return divide_up(divide_up(n, n_chunks), kLabels) * kLabels;
+        return divide_up(divide_up(n < 1 ? 1 : n, n_chunks), kLabels) * kLabels;
     }
     static int lanes_of(std::ptrdiff_t n_slots) {
         int lanes = 1;
@@ -444,6 +444,153 @@ struct KmeansSampleBlock {
         a.points[i] = a.data.points[position * a.data.d + i % a.data.d];
         if (a.weights != nullptr && i % a.data.d == 0) {
             a.weights[i / a.data.d] = a.data.weights[position];
+        }
+    }
+};
+
+// Weighted products of centred coordinates, the lower triangle row by row, each of which is a slot: summed over a chunk
+// of points by `lanes` threads per slot.
+template <class T>
+struct KmeansCovarianceBlock {
+    static constexpr int kThreads = 256;
+
+    struct Arguments {
+        KmeansData<T> data;
+        const double* mean;
+        std::ptrdiff_t chunk;
+        int lanes;     // a divisor of kThreads
+        double* sums;  // (n_chunks, n_slots)
+    };
+
+    struct Shared {
+        double sums[kThreads];
+    };
+
+    using Registers = Nothing;
+
+    FASTSOFT_HD static std::ptrdiff_t n_slots(std::ptrdiff_t d) { return d * (d + 1) / 2; }
+    FASTSOFT_HD static std::ptrdiff_t n_groups(const Arguments& a) {
+        return divide_up(n_slots(a.data.d), kThreads / a.lanes);
+    }
+    FASTSOFT_HD static std::ptrdiff_t n_blocks(const Arguments& a) {
+        return divide_up(a.data.n, a.chunk) * n_groups(a);
+    }
+    FASTSOFT_HD static int n_phases(const Arguments&) { return 2; }
+
+    FASTSOFT_HD static void phase(int phase, const Arguments& a, Shared& shared, Registers&, std::ptrdiff_t block,
+                                  int thread) {
+        const std::ptrdiff_t chunk = block / n_groups(a);
+        const int n_own = kThreads / a.lanes;
+        const std::ptrdiff_t slot = block % n_groups(a) * n_own + thread % n_own;
+        if (slot >= n_slots(a.data.d)) {
+            return;
+        }
+        if (phase == 0) {
+            std::ptrdiff_t col = slot;
+            std::ptrdiff_t row = 0;
+            while (col > row) {
+                ++row;
+                col -= row;
+            }
+            const std::ptrdiff_t first = chunk * a.chunk;
+            const std::ptrdiff_t end = first + a.chunk < a.data.n ? first + a.chunk : a.data.n;
+            double sum = 0.0;
+            for (std::ptrdiff_t i = first + thread / n_own; i < end; i += a.lanes) {
+                const T* const point = a.data.points + i * a.data.d;
+                sum += a.data.weight(i) * (static_cast<double>(point[row]) - a.mean[row]) *
+                       (static_cast<double>(point[col]) - a.mean[col]);
+            }
+            shared.sums[thread] = sum;
+        } else if (thread < n_own) {
+            double sum = 0.0;
+            for (int lane = 0; lane < a.lanes; ++lane) {
+                sum += shared.sums[lane * n_own + thread];
+            }
+            a.sums[chunk * n_slots(a.data.d) + slot] = sum;
+        }
+    }
+};
+
+// Points of one cluster, in order, for prefix_sums_block.hpp. Counting them first needs no memory for them.
+template <class T>
+struct KmeansMembers {
+    std::ptrdiff_t n;
+    KmeansData<T> data;
+    const std::int32_t* labels;
+    std::int32_t cluster;
+    T* points;
+    double* weights;  // null if the data have none
+
+    FASTSOFT_HD std::int32_t value(std::ptrdiff_t i) const { return labels[i] == cluster ? 1 : 0; }
+    FASTSOFT_HD void store(std::ptrdiff_t i, std::int32_t own, std::int32_t place) const {
+        if (own == 0) {
+            return;
+        }
+        for (std::ptrdiff_t c = 0; c < data.d; ++c) {
+            points[place * data.d + c] = data.points[i * data.d + c];
+        }
+        if (weights != nullptr) {
+            weights[place] = data.weights[i];
+        }
+    }
+};
+
+// Gives points of a cluster that are nearer to the second of two centres another label.
+template <class T>
+struct KmeansHalvesBlock {
+    static constexpr int kThreads = 256;
+
+    struct Arguments {
+        KmeansData<T> data;
+        const T* halves;  // (2, d)
+        std::int32_t from;
+        std::int32_t added;
+        std::int32_t* labels;
+    };
+
+    using Shared = Nothing;
+    using Registers = Nothing;
+
+    FASTSOFT_HD static std::ptrdiff_t n_blocks(const Arguments& a) { return divide_up(a.data.n, kThreads); }
+    FASTSOFT_HD static int n_phases(const Arguments&) { return 1; }
+
+    FASTSOFT_HD static void phase(int, const Arguments& a, Shared&, Registers&, std::ptrdiff_t block, int thread) {
+        const std::ptrdiff_t i = block * kThreads + thread;
+        if (i >= a.data.n || a.labels[i] != a.from) {
+            return;
+        }
+        const std::ptrdiff_t d = a.data.d;
+        const T* const point = a.data.points + i * d;
+        if (squared_distance(point, a.halves + d, d) < squared_distance(point, a.halves, d)) {
+            a.labels[i] = a.added;
+        }
+    }
+};
+
+// Marks clusters that points have left or joined.
+struct KmeansChangesBlock {
+    static constexpr int kThreads = 256;
+
+    struct Arguments {
+        std::ptrdiff_t n;
+        const std::int32_t* before;  // -1: none
+        const std::int32_t* labels;
+        std::int32_t* changed;  // whichever thread: all write the same
+    };
+
+    using Shared = Nothing;
+    using Registers = Nothing;
+
+    FASTSOFT_HD static std::ptrdiff_t n_blocks(const Arguments& a) { return divide_up(a.n, kThreads); }
+    FASTSOFT_HD static int n_phases(const Arguments&) { return 1; }
+
+    FASTSOFT_HD static void phase(int, const Arguments& a, Shared&, Registers&, std::ptrdiff_t block, int thread) {
+        const std::ptrdiff_t i = block * kThreads + thread;
+        if (i < a.n && a.before[i] != a.labels[i]) {
+            a.changed[a.labels[i]] = 1;
+            if (a.before[i] >= 0) {
+                a.changed[a.before[i]] = 1;
+            }
         }
     }
 };
