@@ -48,6 +48,9 @@ def unmixed(backend, image):
     coefficients = backend.array(np.random.default_rng(3).normal(size=(19, 23, 3, 4)))
     alphas = unmix_alphas(backend.array(image), palette, coefficients, steps=1)
     return alphas, unmix_colors(backend.array(image), palette, alphas, coefficients)
+def reduce(backend, image):
+    result = fastsoft.principal_components(backend.array(image), 2)
+    return [backend.numpy(part) for part in (result.scores, result.basis, result.mean, result.low, result.high)]
 
 
 # Every operation of the backend, on arrays of the device; returns NumPy arrays.
@@ -67,6 +70,7 @@ CALLS = {
     "sparsify": lambda b, image: sparsify(b, image),
     "multilevel_foreground": lambda b, image: _colors(b, fastsoft.estimate_foreground, image),
     "refine_foreground": lambda b, image: _colors(b, fastsoft.refine_foreground, image),
+    "principal_components": lambda b, image: reduce(b, image),
     "slic": lambda b, image: [
         b.numpy(fastsoft.slic(b.array(image), 30, enforce_connectivity=connected)) for connected in (True, False)
     ],

@@ -249,7 +249,7 @@ def device_memory(shape: tuple[int, ...], n_colors: int, *, itemsize: int = 4, p
     --------
     >>> from fastsoft.color import device_memory
     >>> [round(device_memory(shape, 7) / 1e9, 1) for shape in [(1080, 1920), (2160, 3840), (4320, 7680)]]
-    [1.2, 2.1, 5.9]
+    [1.1, 2.0, 5.8]
     """
     n_pixels = shape[0] * shape[1]
     other = itemsize != 4
