@@ -144,7 +144,20 @@ def public_calls(image: Any) -> dict[str, Callable[[], Any]]:
     identity[0] = 1
     system = laplacian + fastsoft.StencilMatrix(identity)
     gradient = fastsoft.image_gradient(image)
+    # 2500 superpixels, 50 by 50, or as many as there are pixels along a side.
+    down = torch.arange(height, device=image.device)[:, None] * min(50, height) // height
+    superpixels = (down * min(50, width) + torch.arange(width, device=image.device) * min(50, width) // width).int()
+    graph = fastsoft.superpixel_graph(superpixels)
+    means = fastsoft.region_means(image, superpixels, graph.n_superpixels)
+    far = fastsoft.color_affinity(graph, means, threshold=0.3)
     return {
+        "superpixel_graph, 2500 superpixels": lambda: fastsoft.superpixel_graph(superpixels),
+        "region_means, 3 channels": lambda: fastsoft.region_means(image, superpixels, graph.n_superpixels),
+        "color_affinity, 2500 superpixels": lambda: fastsoft.color_affinity(graph, means),
+        "semantic_affinity, 2500 superpixels": lambda: fastsoft.semantic_affinity(graph, means),
+        "graph_laplacian, stencil and two sparse": lambda: fastsoft.graph_laplacian(
+            [laplacian, far, far], weights=[-1.0, 0.01, 0.01]
+        ),
         "sparsify_segments, 100 vectors, 20 segments, 12 iterations, sampled": sparsify,
         "sparsify_segments, 100 vectors, 20 segments, 12 iterations, all pixels": partial(sparsify, exact=True),
         "sparsify_sums, 100 vectors, 40 segments, every pixel counts": dense_sums(vectors),

@@ -84,7 +84,7 @@ def graph_laplacian(affinity: Any, *, weights: Sequence[float] | None = None, no
     factors = [1.0] * len(given) if weights is None else [check_number(weight, "weights") for weight in weights]
     if len(factors) != len(given):
         raise ValueError(f"weights must be one for each of {len(given)} affinities, got {len(factors)}")
-    whole = OperatorSum(sums)
+    whole = sums[0] if len(sums) == 1 else OperatorSum(sums)
     # A sum on the CPU holds its sparse terms as SciPy's; the result is of the library of what was given.
     place = find_place(**{f"affinity[{i}]": operator_place(term, "affinity") for i, term in enumerate(given)})
     dtype = whole.dtype
