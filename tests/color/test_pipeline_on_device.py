@@ -79,6 +79,22 @@ def test_tiles_do_not_show(image, device_backend, monkeypatch):
     assert_alike(fastsoft.decompose_colors(image, **options), whole)
 
 
+def test_nothing_leaves_the_device_between_the_stages(image, weights, device_backend, monkeypatch):
+    moved = device_backend.array(image)
+
+    def leave(*_):
+        raise AssertionError("an array left the device")
+
+    models = default_model(), load_model(weights)
+    with monkeypatch.context() as patch:
+        for name in ("cpu", "numpy", "__array__"):
+            patch.setattr(torch.Tensor, name, leave)
+        for model in models:
+            for smooth in (0, 2):
+                layers = fastsoft.decompose_colors(moved, PALETTE, weights=model, smooth=smooth)
+    assert device_backend.numpy(layers.alphas).shape == (*image.shape[:2], 3)
+
+
 def test_alphas_are_processed_where_they_are(image, device_backend):
     seen = []
 
