@@ -19,6 +19,7 @@ import math
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ import fastsoft
 from benchmarks.images import synthetic_photo
 from benchmarks.timing import Band
 from fastsoft._dispatch import find_place
+from fastsoft.operators import operator_terms
 
 SIZES = ((480, 640), (1080, 1920), (2160, 3840))
 DTYPES = ("float32", "float64")
@@ -68,6 +70,10 @@ def operations(image: Any) -> dict[str, tuple[int, Callable[[], Any], Callable[[
     planes = place.empty((height, width, 3), array.dtype)
     weights = place.empty((13, height, width), array.dtype)
     native = place.native
+    laplacian = fastsoft.matting_laplacian(image, storage="stencil")
+    terms = operator_terms(laplacian, array.dtype, place=place)
+    vectors, products = (place.empty((8, height * width), array.dtype) for _ in range(2))
+    place.assign(vectors, 1)
     return {
         "image_gradient": (
             4,
@@ -84,7 +90,41 @@ def operations(image: Any) -> dict[str, tuple[int, Callable[[], Any], Callable[[
             lambda: native.matting_laplacian_stencil(array, False, 1e-7, weights),
             lambda: fastsoft.matting_laplacian(image, storage="stencil"),
         ),
+        "StencilMatrix times 8 vectors": (
+            29,
+            lambda: native.operator_apply(terms, vectors, products),
+            lambda: laplacian @ place.from_planar(vectors),
+        ),
     }
+
+
+def cosine_vectors(image: Any) -> tuple[Any, Any]:
+    """Return 100 eigenvectors (N, 100) of the Laplacian of the pixel grid, in planes, and their eigenvalues."""
+    torch = sys.modules["torch"]
+    height, width, _ = image.shape
+    planes = torch.empty((100, height, width), dtype=image.dtype, device=image.device)
+    values = np.empty(100)
+    for k in range(100):
+        frequencies = (k // 10 / height, k % 10 / width)
+        waves = [
+            torch.cos(math.pi * frequency * (torch.arange(extent, dtype=image.dtype, device=image.device) + 0.5))
+            for frequency, extent in zip(frequencies, (height, width), strict=True)
+        ]
+        planes[k] = torch.outer(*(wave / wave.norm() for wave in waves))
+        values[k] = sum(2 - 2 * math.cos(math.pi * frequency) for frequency in frequencies)
+    return planes.reshape(100, -1).T, values
+
+
+def dense_sums(vectors: Any) -> Callable[[], Any]:
+    """Return the native call that forms the sums of one iteration of "compat": n k (k + 1) operations per segment."""
+    place = find_place(vectors=vectors)
+    planes = place.read(vectors.T, "vectors")
+    k, count = vectors.shape[1], 40
+    matrices, right, last = np.empty((count, k * (k + 1) // 2)), np.empty((count, k)), np.empty(k)
+    weighting = (False, 1e-3, -1.2, 0.38, 1500.0, 0.0)
+    segments = (np.random.default_rng(0).random((count, k)), np.zeros(count))
+    arguments = (planes, None, None, None, *weighting, *segments, matrices, right, last)
+    return lambda: place.native.sparsify_sums(*arguments)
 
 
 def public_calls(image: Any) -> dict[str, Callable[[], Any]]:
@@ -95,7 +135,21 @@ def public_calls(image: Any) -> dict[str, Callable[[], Any]]:
     alpha = rows.expand(height, width).contiguous()
     layers = torch.stack([alpha, 1 - alpha], dim=2)
     colors = torch.stack([image, 1 - image], dim=2)
+    vectors, values = cosine_vectors(image)
+    columns = torch.arange(width, device=image.device)[None, :] * 4 // width
+    labels = torch.arange(height, device=image.device)[:, None] * 5 // height * 4 + columns
+    sparsify = partial(fastsoft.sparsify_segments, vectors, values, labels, n_iterations=12)
+    laplacian = fastsoft.matting_laplacian(image, epsilon=1e-2, storage="stencil")
+    identity = torch.zeros((13, height, width), dtype=image.dtype, device=image.device)
+    identity[0] = 1
+    system = laplacian + fastsoft.StencilMatrix(identity)
+    gradient = fastsoft.image_gradient(image)
     return {
+        "sparsify_segments, 100 vectors, 20 segments, 12 iterations, sampled": sparsify,
+        "sparsify_segments, 100 vectors, 20 segments, 12 iterations, all pixels": partial(sparsify, exact=True),
+        "sparsify_sums, 100 vectors, 40 segments, every pixel counts": dense_sums(vectors),
+        "pcg, 3 right-hand sides": lambda: fastsoft.pcg(system, image.reshape(-1, 3), tolerance=1e-4),
+        "relax_segments, 2 layers": lambda: fastsoft.relax_segments(layers, laplacian, gradient, n_iterations=5),
         "slic, 2500 superpixels": lambda: fastsoft.slic(image, 2500),
         "estimate_foreground, multi-level": lambda: fastsoft.estimate_foreground(image, alpha),
         "project_colors, 2 layers": lambda: fastsoft.project_colors(layers, colors, image),

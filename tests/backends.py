@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import importlib.util
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -78,7 +79,10 @@ class Backend:
         if self.name == "cupy":
             sparse = importlib.import_module("cupyx.scipy.sparse")
             return sparse.csr_matrix((data, indices, indptr), shape=matrix.shape)
-        return self.library.sparse_csr_tensor(indptr, indices, data, size=matrix.shape, check_invariants=False)
+        with warnings.catch_warnings():
+            # torch says once that its CSR tensors are beta.
+            warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
+            return self.library.sparse_csr_tensor(indptr, indices, data, size=matrix.shape, check_invariants=False)
 
     def numpy(self, array: Any) -> Any:
         """Return a result as NumPy's, after making sure that it is of this library and where it should be."""

@@ -13,7 +13,7 @@ import torch
 
 import fastsoft
 from fastsoft import _dispatch
-from fastsoft._checks import check_image, check_planes
+from fastsoft._checks import as_float_array, check_image, check_planes
 from fastsoft._dispatch import DeviceArray, find_place, from_cuda_array_interface, with_channels
 from fastsoft.operators import operator_terms
 from tests.subprocesses import run_python
@@ -144,9 +144,9 @@ def test_tensors_that_cannot_be_read_are_refused():
 
 def test_operations_without_a_device_version_refuse_arrays_on_devices():
     with pytest.raises(TypeError, match="alpha must be on the CPU, got an array on a CUDA device"):
-        fastsoft.gradient_error(Described(), np.zeros((4, 5)))
+        as_float_array(Described(), "alpha")
     with pytest.raises(TypeError, match="alpha must be on the CPU, got a tensor on meta"):
-        fastsoft.gradient_error(torch.zeros(4, 5, device="meta"), np.zeros((4, 5)))
+        as_float_array(torch.zeros(4, 5, device="meta"), "alpha")
 
 
 def test_arrays_on_several_devices_are_listed(monkeypatch):

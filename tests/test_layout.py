@@ -53,17 +53,18 @@ def test_operation_without_binding_is_found(copy):
 def test_parts_of_a_cuda_operation_that_are_missing_are_found(copy):
     (copy / "cuda" / "src" / "image_gradient.cu").unlink()
     (copy / "cpp" / "tests" / "test_guided_filter_block.cpp").unlink()
-    (copy / "cuda" / "src" / "matting_errors.cu").write_text("// SPDX-License-Identifier: MIT\n")
+    (copy / "cuda" / "src" / "new_operation.cu").write_text("// SPDX-License-Identifier: MIT\n")
+    (copy / "tests" / "ops" / "test_new_operation.py").write_text("# SPDX-License-Identifier: MIT\n")
     assert check_layout.check_cuda_operations() == [
         "CUDA operation guided_filter: cpp/tests/test_guided_filter_block.cpp is missing",
         "CUDA operation image_gradient: cuda/src/image_gradient.cu is missing",
-        "CUDA operation matting_errors: cpp/include/fastsoft/detail/matting_errors_block.hpp is missing",
-        "CUDA operation matting_errors: cpp/tests/test_matting_errors_block.cpp is missing",
-        "CUDA operation matting_errors: its header does not declare it in namespace cuda",
-        "CUDA operation matting_errors: cuda/CMakeLists.txt does not compile bind_matting_errors.cpp again",
-        "CUDA operation matting_errors: python/bindings/cuda_module.cpp does not call bind_matting_errors",
-        "CUDA operation matting_errors: tests/ops/test_matting_errors.py does not use the backend fixture",
-        "cuda/src/matting_errors.cu: cuda/CMakeLists.txt does not list it",
+        "CUDA operation new_operation: cpp/include/fastsoft/detail/new_operation_block.hpp is missing",
+        "CUDA operation new_operation: cpp/tests/test_new_operation_block.cpp is missing",
+        "CUDA operation new_operation: its header does not declare it in namespace cuda",
+        "CUDA operation new_operation: cuda/CMakeLists.txt does not compile bind_new_operation.cpp again",
+        "CUDA operation new_operation: python/bindings/cuda_module.cpp does not call bind_new_operation",
+        "CUDA operation new_operation: tests/ops/test_new_operation.py does not use the backend fixture",
+        "cuda/src/new_operation.cu: cuda/CMakeLists.txt does not list it",
     ]
 
 

@@ -48,6 +48,9 @@ def unmixed(backend, image):
     coefficients = backend.array(np.random.default_rng(3).normal(size=(19, 23, 3, 4)))
     alphas = unmix_alphas(backend.array(image), palette, coefficients, steps=1)
     return alphas, unmix_colors(backend.array(image), palette, alphas, coefficients)
+def reduce(backend, image):
+    result = fastsoft.principal_components(backend.array(image), 2)
+    return [backend.numpy(part) for part in (result.scores, result.basis, result.mean, result.low, result.high)]
 
 
 # Every operation of the backend, on arrays of the device; returns NumPy arrays.
@@ -67,6 +70,7 @@ CALLS = {
     "sparsify": lambda b, image: sparsify(b, image),
     "multilevel_foreground": lambda b, image: _colors(b, fastsoft.estimate_foreground, image),
     "refine_foreground": lambda b, image: _colors(b, fastsoft.refine_foreground, image),
+    "principal_components": lambda b, image: reduce(b, image),
     "slic": lambda b, image: [
         b.numpy(fastsoft.slic(b.array(image), 30, enforce_connectivity=connected)) for connected in (True, False)
     ],
@@ -79,9 +83,6 @@ CALLS = {
     "graph_laplacian": lambda b, image: [b.csr(laplacian(b, image).terms[1]).data],
     "project_colors": lambda b, image: [b.numpy(fastsoft.project_colors(*layers(b, image), b.array(image)))],
     "unmix": lambda b, image: [b.numpy(part) for part in unmixed(b, image)],
-    "slic": lambda b, image: [
-        b.numpy(fastsoft.slic(b.array(image), 30, enforce_connectivity=connected)) for connected in (True, False)
-    ],
 }
 
 
@@ -103,6 +104,8 @@ def _products(b, image):
     image_there = b.array(image)
     operator = fastsoft.matting_laplacian(image_there, storage="stencil") + fastsoft.matting_laplacian(image_there)
     return [b.numpy(operator @ b.array(image.reshape(-1, 3))), b.numpy(operator.diagonal())]
+
+
 def sparsify(backend, image):
     """Gram matrix, sums, peaks and combination, of a sample and with pruning."""
     vectors = np.linalg.qr(np.column_stack([image.reshape(-1, 3), image.reshape(-1, 3) ** 2]))[0]
@@ -111,6 +114,8 @@ def sparsify(backend, image):
         backend.array(vectors), np.linspace(0, 1, 6), backend.array(labels), n_iterations=8, n_samples=900
     )
     return [backend.numpy(result.segments), result.coefficients]
+
+
 def _colors(backend, function, image, **options):
     """Of functions of a picture and its alpha."""
     return [backend.numpy(function(backend.array(image), backend.array(image[:, :, 0].copy()), **options))]
@@ -125,10 +130,9 @@ def test_results_do_not_depend_on_the_order_of_blocks_and_threads(host_backend, 
         np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize("name", ["guided_filter", "matting_laplacian", "slic", "sparsify"])
-@pytest.mark.parametrize("name", ["guided_filter", "matting_laplacian", "pcg", "relax_segments"])
-@pytest.mark.parametrize("name", ["guided_filter", "matting_laplacian", "sparsify"])
-@pytest.mark.parametrize("name", ["guided_filter", "matting_laplacian", "slic"])
+@pytest.mark.parametrize(
+    "name", ["guided_filter", "kmeans", "matting_laplacian", "pcg", "relax_segments", "slic", "sparsify"]
+)
 def test_lack_of_memory_is_an_error_that_leaves_nothing_behind(host_backend, image, name):
     # The fixture makes sure of the latter.
     with on_host.capacity(20000), pytest.raises(MemoryError, match=r"CUDA device 0 has .* MB more are needed"):

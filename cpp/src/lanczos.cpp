@@ -3,61 +3,22 @@
 
 #include <chrono>
 #include <memory>
+#include <vector>
 
 #include "fastsoft/core/error.hpp"
 #include "fastsoft/core/parallel.hpp"
 #include "fastsoft/core/tall_matrix.hpp"
+#include "fastsoft/detail/chebyshev_filter.hpp"
+#include "fastsoft/detail/eigenpairs.hpp"
 #include "fastsoft/detail/lanczos_loop.hpp"
 #include "fastsoft/detail/sparse_factor.hpp"
 
 namespace fastsoft {
 namespace {
 
-using detail::SmallMatrix;
-
-// Rayleigh-Ritz on the span of the first k rows with A itself: removes what rounding in the factorisation left,
-// restores orthonormality, and gives eigenvalues to second order in the error of the vectors.
 template <class T>
-void rayleigh_ritz(const SymmetricOperator<T>& matrix, T* v, T* scratch, std::ptrdiff_t k, std::ptrdiff_t block,
-                   double* values) {
-    const std::ptrdiff_t n = matrix.n;
-    SmallMatrix projected(k, k);
-    SmallMatrix gram(k, k);
-    for (std::ptrdiff_t first = 0; first < k; first += block) {
-        const std::ptrdiff_t count = std::min(block, k - first);
-        SmallMatrix part(k, count);
-        matrix.apply(v + first * n, scratch, count);
-        TallCpu<T>::project(v, k, scratch, count, n, part.data());
-        projected.middleCols(first, count) = part;
-        TallCpu<T>::project(v, k, v + first * n, count, n, part.data());
-        gram.middleCols(first, count) = part;
-    }
-    const Eigen::MatrixXd a = 0.5 * (projected + projected.transpose());
-    const Eigen::MatrixXd b = 0.5 * (gram + gram.transpose());
-    const Eigen::GeneralizedSelfAdjointEigenSolver<Eigen::MatrixXd> eig(a, b);
-    FASTSOFT_EXPECTS(eig.info() == Eigen::Success, "operator must be finite and symmetric: Rayleigh-Ritz failed");
-    const SmallMatrix q = eig.eigenvectors();
-    TallCpu<T>::rotate(v, k, n, q.data(), k);
-    std::copy(eig.eigenvalues().data(), eig.eigenvalues().data() + k, values);
-}
-
-// The component of largest magnitude, the first of equals, becomes positive.
-template <class T>
-void fix_signs(T* v, std::ptrdiff_t k, std::ptrdiff_t n) {
-    parallel_for(k, 1, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
-        for (std::ptrdiff_t row = begin; row < end; ++row) {
-            T* const x = v + row * n;
-            std::ptrdiff_t largest = 0;
-            for (std::ptrdiff_t i = 1; i < n; ++i) {
-                if (std::abs(x[i]) > std::abs(x[largest])) {
-                    largest = i;
-                }
-            }
-            if (x[largest] < T(0)) {
-                std::transform(x, x + n, x, [](T value) { return -value; });
-            }
-        }
-    });
+auto product_with(const SymmetricOperator<T>& matrix) {
+    return [&matrix](const T* in, T* out, std::ptrdiff_t count) { matrix.apply(in, out, count); };
 }
 
 }  // namespace
@@ -69,10 +30,9 @@ LanczosInfo smallest_eigenvectors(const SymmetricOperator<T>& matrix, const Lanc
     const std::ptrdiff_t n = matrix.n;
     const std::ptrdiff_t k = params.n_eigenvectors;
     const std::ptrdiff_t block = params.block_size;
-    FASTSOFT_EXPECTS(
-        k >= 1 && params.n_basis > k && params.n_basis % block == 0 && params.n_basis + block <= n,
-        "n_basis must be a multiple of block_size above n_eigenvectors with n_basis + block_size <= n, got ",
-        params.n_basis);
+    detail::check_eigenvectors(params, n);
+    const TallCpu<T> tall;
+    auto multiply = product_with(matrix);
     LanczosInfo info;
     detail::Target target;
     target.scale = params.lambda_max;
@@ -87,7 +47,7 @@ LanczosInfo smallest_eigenvectors(const SymmetricOperator<T>& matrix, const Lanc
             info.product_seconds += seconds_since(start);
         };
         SubMonitor part(monitor, begin, 0.95);
-        detail::BlockLanczos<T, TallCpu<T>, decltype(apply)> loop(basis, n, k, block, params.n_basis, params.seed,
+        detail::BlockLanczos<T, TallCpu<T>, decltype(apply)> loop(tall, basis, n, k, block, params.n_basis, params.seed,
                                                                   target, apply);
         info.solver = loop.run(params.tolerance, params.max_restarts, part);
     };
@@ -110,13 +70,27 @@ LanczosInfo smallest_eigenvectors(const SymmetricOperator<T>& matrix, const Lanc
         info.factor_flops = factor->n_flops();
         info.n_below_shift = factor->n_negative();
         info.shift = static_cast<double>(shift);
-        target.inverted = true;
+        target.map = detail::Target::Map::kInverse;
         target.shift = info.shift;
         target.n_negative = factor->n_negative();
         auto apply = [&](const T* in, T* out, std::ptrdiff_t count) { factor->solve(in, out, count); };
         run(apply, 0.3);
+    } else if (params.method == EigenMethod::kFiltered) {
+        auto product = [&](const T* in, T* out, std::ptrdiff_t count) {
+            const auto start = Clock::now();
+            matrix.apply(in, out, count);
+            info.product_seconds += seconds_since(start);
+        };
+        const auto make_work = [](std::ptrdiff_t count) { return std::vector<T>(static_cast<std::size_t>(count)); };
+        T lower = T(0);
+        T upper = T(0);
+        matrix.spectrum_bounds(&lower, &upper);
+        const auto largest = detail::largest_eigenvalue(tall, product, basis, n, params.seed);
+        SubMonitor part(monitor, 0.0, 0.95);
+        detail::filtered_lanczos(tall, product, params, basis, n, largest.upper_bound, static_cast<double>(upper),
+                                 make_work, info, part);
     } else {
-        target.inverted = false;
+        target.map = detail::Target::Map::kNegative;
         target.shift = params.lambda_max;
         const auto upper = static_cast<T>(params.lambda_max);
         auto apply = [&](const T* in, T* out, std::ptrdiff_t count) {
@@ -127,18 +101,7 @@ LanczosInfo smallest_eigenvectors(const SymmetricOperator<T>& matrix, const Lanc
         };
         run(apply, 0.0);
     }
-    T* const scratch = basis + k * n;
-    rayleigh_ritz(matrix, basis, scratch, k, block, values);
-    fix_signs(basis, k, n);
-    double worst = 0.0;
-    for (std::ptrdiff_t first = 0; first < k; first += block) {
-        const std::ptrdiff_t count = std::min(block, k - first);
-        matrix.apply(basis + first * n, scratch, count);
-        TallCpu<T>::residual_norms(scratch, basis + first * n, values + first, count, n, residuals + first);
-        worst = std::max(worst, *std::max_element(residuals + first, residuals + first + count));
-    }
-    info.solver.residual = worst / params.lambda_max;
-    info.solver.converged = info.solver.converged && info.solver.residual <= params.tolerance;
+    detail::finish_pairs(tall, multiply, params, basis, n, values, residuals, info);
     if (info.solver.converged) {
         monitor.report(1.0);
     }
@@ -147,37 +110,9 @@ LanczosInfo smallest_eigenvectors(const SymmetricOperator<T>& matrix, const Lanc
 
 template <class T>
 double estimate_lambda_max(const SymmetricOperator<T>& matrix, std::uint64_t seed) {
-    const std::ptrdiff_t n = matrix.n;
-    const std::ptrdiff_t steps = std::min<std::ptrdiff_t>(16, n);
-    std::vector<T> v(static_cast<std::size_t>((steps + 1) * n));
-    SmallMatrix h = SmallMatrix::Zero(steps, steps);
-    const auto normalise = [&](T* x) {
-        double square = 0.0;
-        TallCpu<T>::gram(x, 1, n, &square);
-        const double norm = std::sqrt(square);
-        const double inverse = norm > 0.0 ? 1.0 / norm : 0.0;
-        TallCpu<T>::transform(x, 1, n, &inverse);
-        return norm;
-    };
-    TallCpu<T>::fill_normal(v.data(), 1, n, seed, 0);
-    normalise(v.data());
-    std::ptrdiff_t m = 0;
-    while (m < steps) {
-        T* const w = v.data() + (m + 1) * n;
-        matrix.apply(v.data() + m * n, w, 1);
-        SmallMatrix c(m + 1, 1);
-        TallCpu<T>::project(v.data(), m + 1, w, 1, n, c.data());
-        TallCpu<T>::project_out(v.data(), m + 1, w, 1, n, c.data(), nullptr);
-        h.block(0, m, m + 1, 1) = c;
-        h.block(m, 0, 1, m + 1) = c.transpose();
-        ++m;
-        const double scale = h.topLeftCorner(m, m).norm();
-        if (normalise(w) <= 1e3 * std::numeric_limits<T>::epsilon() * scale) {
-            break;
-        }
-    }
-    const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> eig(h.topLeftCorner(m, m));
-    return eig.eigenvalues()[m - 1];
+    auto multiply = product_with(matrix);
+    std::vector<T> work(static_cast<std::size_t>((detail::kEstimateSteps + 1) * matrix.n));
+    return detail::largest_eigenvalue(TallCpu<T>(), multiply, work.data(), matrix.n, seed).estimate;
 }
 
 template LanczosInfo smallest_eigenvectors(const SymmetricOperator<float>&, const LanczosParams&, float*, double*,

@@ -1,21 +1,19 @@
 // SPDX-License-Identifier: MIT
 #include "fastsoft/principal_components.hpp"
 
-#include <Eigen/Dense>
 #include <algorithm>
 #include <atomic>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
-#include <stdexcept>
 #include <type_traits>
 #include <vector>
 
-#include "fastsoft/core/error.hpp"
 #include "fastsoft/core/parallel.hpp"
 #include "fastsoft/detail/narrow_kernels.hpp"
 #include "fastsoft/detail/outer_products.hpp"
+#include "fastsoft/detail/principal_components_loop.hpp"
 #include "fastsoft/detail/vector.hpp"
 
 namespace fastsoft {
@@ -251,64 +249,6 @@ bool sum_up(const Reader<T>& reader, const double* origin, Moments& total, Monit
     return true;
 }
 
-// Fixes the sign: the first of the largest loadings is positive.
-void fix_sign(Eigen::Ref<Eigen::VectorXd> direction) {
-    const double largest = direction.cwiseAbs().maxCoeff();
-    Eigen::Index first = 0;
-    while (std::abs(direction(first)) < (1.0 - kSameLoading) * largest) {
-        ++first;
-    }
-    if (direction(first) < 0.0) {
-        direction = -direction;
-    }
-}
-
-// The unit vector that lies farthest from the first k columns of the orthonormal basis, made orthogonal to them. Its
-// own loading is the largest of the result and positive: entry (i, j) of a projector is at most the root of (i, i) (j,
-// j).
-Eigen::VectorXd complete(const Eigen::MatrixXd& basis, Eigen::Index k) {
-    const Eigen::VectorXd within = basis.leftCols(k).rowwise().squaredNorm();
-    const double least = k > 0 ? within.minCoeff() : 0.0;
-    Eigen::Index channel = 0;
-    while (k > 0 && within(channel) > least + kSameLoading) {
-        ++channel;
-    }
-    Eigen::VectorXd direction = Eigen::VectorXd::Unit(basis.rows(), channel);
-    for (int pass = 0; pass < 2; ++pass) {  // the second removes what rounding left
-        direction -= basis.leftCols(k) * (basis.leftCols(k).transpose() * direction);
-    }
-    return direction.normalized();
-}
-
-struct Axes {
-    Eigen::MatrixXd basis;      // (C, n)
-    Eigen::VectorXd variances;  // (n)
-    std::ptrdiff_t rank = 0;    // components whose variance is not zero
-};
-
-Axes principal_axes(const Eigen::MatrixXd& covariance, std::ptrdiff_t n) {
-    const std::ptrdiff_t n_channels = covariance.rows();
-    const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> solver(covariance);
-    if (solver.info() != Eigen::Success) {
-        throw std::runtime_error("the eigenvectors of the covariance did not converge");
-    }
-    const double zero =
-        static_cast<double>(n_channels) * std::numeric_limits<double>::epsilon() * solver.eigenvalues()(n_channels - 1);
-    Axes axes{Eigen::MatrixXd(n_channels, n), Eigen::VectorXd::Zero(n), 0};
-    for (std::ptrdiff_t k = 0; k < n; ++k) {
-        const double variance = solver.eigenvalues()(n_channels - 1 - k);
-        if (variance > std::max(zero, 0.0)) {
-            axes.variances(k) = variance;
-            axes.basis.col(k) = solver.eigenvectors().col(n_channels - 1 - k);
-            fix_sign(axes.basis.col(k));
-            ++axes.rank;
-        } else {
-            axes.basis.col(k) = complete(axes.basis, k);
-        }
-    }
-    return axes;
-}
-
 struct Extents {
     std::vector<double> low;
     std::vector<double> high;
@@ -356,77 +296,78 @@ Extents project(const Reader<T>& reader, std::ptrdiff_t begin, std::ptrdiff_t en
     return extents;
 }
 
+// What detail::principal_components_loop calls.
+template <class T>
+class System {
+public:
+    System(const View<const T, 3>& values, std::ptrdiff_t n_components, double clip, T* scores)
+        : reader_(values, clip), n_components_(n_components), scores_(scores), moments_(values.extent(2)) {}
+
+    bool sum_up(std::vector<double>& mean, std::vector<double>& covariance, Monitor& monitor) {
+        const std::ptrdiff_t n_channels = reader_.n_channels();
+        std::vector<T> first_pixel(at(n_channels));
+        const bool finite = reader_.read(0, 1, first_pixel.data());
+        origin_.assign(first_pixel.begin(), first_pixel.end());
+        if (!finite || !fastsoft::sum_up(reader_, origin_.data(), moments_, monitor)) {
+            return false;
+        }
+        for (std::ptrdiff_t c = 0; c < n_channels; ++c) {
+            mean[at(c)] = origin_[at(c)] + moments_.mean[at(c)];
+        }
+        for (std::ptrdiff_t i = 0; i < n_channels; ++i) {
+            for (std::ptrdiff_t j = 0; j <= i; ++j) {
+                const double value = moments_.products[at(i * moments_.length + j)] / moments_.count;
+                covariance[at(i * n_channels + j)] = value;
+                covariance[at(j * n_channels + i)] = value;
+            }
+        }
+        return true;
+    }
+
+    void project(const detail::PrincipalAxes& axes, double* low, double* high, Monitor& monitor) const {
+        const std::ptrdiff_t n = reader_.n_pixels();
+        const std::ptrdiff_t lanes = detail::kLanes<double>;
+        const std::ptrdiff_t width = (std::max<std::ptrdiff_t>(axes.rank, 1) + lanes - 1) / lanes * lanes;
+        std::vector<double> weights(at(reader_.n_channels() * width));
+        for (std::ptrdiff_t c = 0; c < reader_.n_channels(); ++c) {
+            for (std::ptrdiff_t k = 0; k < axes.rank; ++k) {
+                weights[at(c * width + k)] = -axes.basis[at(c * n_components_ + k)];
+            }
+        }
+        Extents extents;
+        const std::ptrdiff_t n_chunks = (n + kChunk - 1) / kChunk;
+        const std::ptrdiff_t batch = batch_of(static_cast<std::ptrdiff_t>(sizeof(double)) * 2 * n_components_);
+        for (std::ptrdiff_t first = 0; first < n_chunks; first += batch) {
+            const std::ptrdiff_t count = std::min(batch, n_chunks - first);
+            extents += parallel_sum<Extents>(count, 1, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
+                return fastsoft::project(reader_, (first + begin) * kChunk, std::min(n, (first + end) * kChunk),
+                                         origin_.data(), moments_.mean.data(), weights, width, n_components_, axes.rank,
+                                         scores_);
+            });
+            monitor.report(static_cast<double>(first + count) / static_cast<double>(n_chunks));
+        }
+        std::copy(extents.low.begin(), extents.low.end(), low);
+        std::copy(extents.high.begin(), extents.high.end(), high);
+    }
+
+    static void fill(double* to, const std::vector<double>& values) { std::copy(values.begin(), values.end(), to); }
+
+private:
+    Reader<T> reader_;
+    std::ptrdiff_t n_components_;
+    T* scores_;
+    std::vector<double> origin_;
+    Moments moments_;
+};
+
 }  // namespace
 
 template <class T>
 PrincipalComponentsInfo principal_components(const View<const T, 3>& values, std::ptrdiff_t n_components, double clip,
                                              const PrincipalComponents<T>& out, Monitor& monitor) {
-    FASTSOFT_EXPECTS(values.size() > 0, "values must not be empty");
-    const Reader<T> reader(values, clip);
-    const std::ptrdiff_t n = reader.n_pixels();
-    const std::ptrdiff_t n_channels = reader.n_channels();
-    FASTSOFT_EXPECTS(n_components >= 1 && n_components <= n_channels, "n_components must be in 1..", n_channels,
-                     ", got ", n_components);
-    FASTSOFT_EXPECTS(clip > 0.0, "clip must be above 0, got ", clip);
-    // What both passes and the eigenvectors take of the time with 128 channels.
-    constexpr double kAfterSums = 0.7;
-    constexpr double kAfterAxes = 0.8;
-    PrincipalComponentsInfo info;
-    Moments moments(n_channels);
-    monitor.report(0.0);
-    SubMonitor sums(monitor, 0.0, kAfterSums);
-    std::vector<T> first_pixel(at(n_channels));
-    info.finite = reader.read(0, 1, first_pixel.data());
-    const std::vector<double> origin(first_pixel.begin(), first_pixel.end());
-    info.finite = info.finite && sum_up(reader, origin.data(), moments, sums);
-    if (!info.finite) {
-        return info;
-    }
-    for (std::ptrdiff_t c = 0; c < n_channels; ++c) {
-        out.mean[c] = origin[at(c)] + moments.mean[at(c)];
-    }
-    Eigen::MatrixXd covariance(n_channels, n_channels);
-    for (std::ptrdiff_t i = 0; i < n_channels; ++i) {
-        for (std::ptrdiff_t j = 0; j <= i; ++j) {
-            const double value = moments.products[at(i * moments.length + j)] / moments.count;
-            covariance(i, j) = value;
-            covariance(j, i) = value;
-        }
-    }
-    info.total_variance = covariance.trace();
-    if (!std::isfinite(info.total_variance)) {
-        return info;
-    }
-    const Axes axes = principal_axes(covariance, n_components);
-    monitor.report(kAfterAxes);
-
-    const std::ptrdiff_t lanes = detail::kLanes<double>;
-    const std::ptrdiff_t width = (std::max<std::ptrdiff_t>(axes.rank, 1) + lanes - 1) / lanes * lanes;
-    std::vector<double> weights(at(n_channels * width));
-    for (std::ptrdiff_t c = 0; c < n_channels; ++c) {
-        for (std::ptrdiff_t k = 0; k < n_components; ++k) {
-            out.basis[c * n_components + k] = axes.basis(c, k);
-            if (k < axes.rank) {
-                weights[at(c * width + k)] = -axes.basis(c, k);
-            }
-        }
-    }
-    std::copy(axes.variances.data(), axes.variances.data() + n_components, out.variances);
-    Extents extents;
-    const std::ptrdiff_t n_chunks = (n + kChunk - 1) / kChunk;
-    const std::ptrdiff_t batch = batch_of(static_cast<std::ptrdiff_t>(sizeof(double)) * 2 * n_components);
-    for (std::ptrdiff_t first = 0; first < n_chunks; first += batch) {
-        const std::ptrdiff_t count = std::min(batch, n_chunks - first);
-        extents += parallel_sum<Extents>(count, 1, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
-            return project(reader, (first + begin) * kChunk, std::min(n, (first + end) * kChunk), origin.data(),
-                           moments.mean.data(), weights, width, n_components, axes.rank, out.scores);
-        });
-        monitor.report(kAfterAxes +
-                       (1.0 - kAfterAxes) * static_cast<double>(first + count) / static_cast<double>(n_chunks));
-    }
-    std::copy(extents.low.begin(), extents.low.end(), out.low);
-    std::copy(extents.high.begin(), extents.high.end(), out.high);
-    return info;
+    detail::check_principal_components(values, n_components, clip);
+    System<T> system(values, n_components, clip, out.scores);
+    return detail::principal_components_loop<T>(system, values.extent(2), n_components, out, monitor);
 }
 
 template PrincipalComponentsInfo principal_components<float>(const View<const float, 3>&, std::ptrdiff_t, double,

@@ -5,11 +5,11 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
-#include <numbers>
 #include <vector>
 
 #include "fastsoft/core/parallel.hpp"
 #include "fastsoft/detail/narrow_kernels.hpp"
+#include "fastsoft/detail/tall_matrix_pixel.hpp"
 
 namespace fastsoft {
 namespace {
@@ -74,14 +74,6 @@ void pack_columns(const T* v, std::ptrdiff_t m, std::ptrdiff_t n, std::ptrdiff_t
     for (std::ptrdiff_t i = 0; i < m; ++i) {
         std::copy(v + i * n + begin, v + i * n + end, packed + i * kPitch);
     }
-}
-
-// SplitMix64 (Steele, Lea, Flood 2014), as a hash of a counter.
-std::uint64_t mix(std::uint64_t z) {
-    z += 0x9e3779b97f4a7c15ULL;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
-    return z ^ (z >> 31);
 }
 
 }  // namespace
@@ -155,17 +147,11 @@ void TallCpu<T>::rotate(T* v, std::ptrdiff_t m, std::ptrdiff_t n, const double* 
 
 template <class T>
 void TallCpu<T>::fill_normal(T* w, std::ptrdiff_t b, std::ptrdiff_t n, std::uint64_t seed, std::uint64_t stream) {
-    constexpr double kScale = 1.0 / 9007199254740992.0;  // 2^-53
     parallel_for(n, kTask, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
         for (std::ptrdiff_t v = 0; v < b; ++v) {
-            const std::uint64_t key = mix(seed ^ mix(stream + static_cast<std::uint64_t>(v)));
+            const std::uint64_t key = detail::normal_key(seed, stream + static_cast<std::uint64_t>(v));
             for (std::ptrdiff_t i = begin; i < end; ++i) {
-                // Box-Muller on two hashed counters.
-                const std::uint64_t first = mix(key + 2 * static_cast<std::uint64_t>(i));
-                const std::uint64_t second = mix(key + 2 * static_cast<std::uint64_t>(i) + 1);
-                const double u = (static_cast<double>(first >> 11) + 0.5) * kScale;
-                const double angle = 2.0 * std::numbers::pi * static_cast<double>(second >> 11) * kScale;
-                w[v * n + i] = static_cast<T>(std::sqrt(-2.0 * std::log(u)) * std::cos(angle));
+                w[v * n + i] = static_cast<T>(detail::normal_number(key, static_cast<std::uint64_t>(i)));
             }
         }
     });
@@ -188,6 +174,57 @@ void TallCpu<T>::residual_norms(const T* w, const T* v, const double* factor, st
         });
         out[row] = std::sqrt(sum);
     }
+}
+
+template <class T>
+void TallCpu<T>::fix_signs(T* v, std::ptrdiff_t k, std::ptrdiff_t n) {
+    parallel_for(k, 1, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
+        for (std::ptrdiff_t row = begin; row < end; ++row) {
+            T* const x = v + row * n;
+            std::ptrdiff_t largest = 0;
+            for (std::ptrdiff_t i = 1; i < n; ++i) {
+                if (std::abs(x[i]) > std::abs(x[largest])) {
+                    largest = i;
+                }
+            }
+            if (x[largest] < T(0)) {
+                std::transform(x, x + n, x, [](T value) { return -value; });
+            }
+        }
+    });
+}
+
+template <class T>
+void TallCpu<T>::dots(const T* x, const T* y, std::ptrdiff_t b, std::ptrdiff_t n, double* out) {
+    for (std::ptrdiff_t row = 0; row < b; ++row) {
+        out[row] = parallel_sum<double>(n, kTask, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
+            double total = 0.0;
+            for (std::ptrdiff_t i = begin; i < end; ++i) {
+                total += static_cast<double>(x[row * n + i]) * static_cast<double>(y[row * n + i]);
+            }
+            return total;
+        });
+    }
+}
+
+template <class T>
+void TallCpu<T>::combine(std::ptrdiff_t size, T a, const T* x, T b, const T* y, T c, T* z) {
+    parallel_for(size, kTask, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
+        if (c == T(0)) {
+            for (std::ptrdiff_t i = begin; i < end; ++i) {
+                z[i] = a * x[i] + b * y[i];
+            }
+        } else {
+            for (std::ptrdiff_t i = begin; i < end; ++i) {
+                z[i] = a * x[i] + b * y[i] + c * z[i];
+            }
+        }
+    });
+}
+
+template <class T>
+void TallCpu<T>::copy(const T* from, std::ptrdiff_t count, T* to) {
+    std::copy(from, from + count, to);
 }
 
 template struct TallCpu<float>;

@@ -105,7 +105,7 @@ void check_assignment(ptrdiff_t n, ptrdiff_t d, ptrdiff_t k, bool weighted, Orde
             Guarded<double> sums(n_chunks * n_slots);
             Guarded<double> totals(n_slots);
             emulate<Sums>({problem.data(), k, labels.data(), chunk, lanes, sums.data()}, order);
-            emulate<detail::ColumnSumsBlock>({sums.data(), n_chunks, n_slots, totals.data()}, order);
+            emulate<detail::ColumnSumsBlock>({sums.data(), n_chunks, n_slots, totals.data(), 1.0}, order);
             CHECK(sums.intact() && totals.intact());
             CHECK(fastsoft::tests::largest_difference(totals.data(), expected.data(), expected.size()) <=
                   1e-15 * static_cast<double>(n));

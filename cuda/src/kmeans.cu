@@ -120,7 +120,7 @@ public:
         launch<Sums>(context_, kmeans_kernel<Sums>, "kmeans_kernel (sums)",
                      {data_, k, labels_, chunk_, Sums::lanes_of(n_slots_), sums_.data()});
         launch<Columns>(context_, kmeans_kernel<Columns>, "kmeans_kernel (sums of chunks)",
-                        {sums_.data(), divide_up(data_.n, chunk_), n_slots_, totals_.data()});
+                        {sums_.data(), divide_up(data_.n, chunk_), n_slots_, totals_.data(), 1.0});
         std::vector<double> values(at(n_slots_ + 2));
         copy(context_, values.data(), totals_.data(), n_slots_ + 2, cudaMemcpyDeviceToHost);
         context_.synchronize();

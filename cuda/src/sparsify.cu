@@ -42,9 +42,11 @@ public:
     Uploaded(const Context& context, const double* values, std::ptrdiff_t count)
         : host_(unsigned_size(count)), device_(context, unsigned_size(count)) {
         std::transform(values, values + count, host_.begin(), [](double value) { return static_cast<T>(value); });
-        check(cudaMemcpyAsync(device_.data(), host_.data(), host_.size() * sizeof(T), cudaMemcpyHostToDevice,
-                              stream_of(context)),
-              "cudaMemcpyAsync");
+        if (count > 0) {
+            check(cudaMemcpyAsync(device_.data(), host_.data(), host_.size() * sizeof(T), cudaMemcpyHostToDevice,
+                                  stream_of(context)),
+                  "cudaMemcpyAsync");
+        }
     }
     const T* data() const { return device_.data(); }
 

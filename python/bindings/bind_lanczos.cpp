@@ -8,7 +8,7 @@ namespace fastsoft::bindings {
 void bind_lanczos(py::module_& module) {
     module.def(
         "smallest_eigenvectors",
-        [](const py::list& terms, const py::array& basis, const py::array& values, const py::array& residuals,
+        [](const py::list& terms, const Array& basis, const py::array& values, const py::array& residuals,
            const std::string& method, std::ptrdiff_t block_size, double tolerance, double shift,
            std::ptrdiff_t max_negative, double lambda_max, int max_restarts, std::uint64_t seed,
            std::ptrdiff_t n_grid_rows, std::ptrdiff_t n_grid_cols, const py::object& progress) {
@@ -25,7 +25,9 @@ void bind_lanczos(py::module_& module) {
                 params.lambda_max = lambda_max;
                 params.max_restarts = max_restarts;
                 params.seed = seed;
-                params.method = method == "lanczos" ? EigenMethod::kDirect : EigenMethod::kShiftInvert;
+                params.method = method == "lanczos"    ? EigenMethod::kDirect
+                                : method == "filtered" ? EigenMethod::kFiltered
+                                                       : EigenMethod::kShiftInvert;
                 params.n_grid_rows = n_grid_rows;
                 params.n_grid_cols = n_grid_cols;
                 const auto rows = view<T, 2>(basis, "basis");
@@ -37,13 +39,13 @@ void bind_lanczos(py::module_& module) {
                 auto* const value_data = contiguous<double>(values, values.size(), "values");
                 auto* const residual_data = contiguous<double>(residuals, values.size(), "residuals");
                 PyMonitor monitor(progress);
-                const auto info = [&] {
-                    const py::gil_scoped_release release;
-                    return smallest_eigenvectors(matrix, params, rows.data(), value_data, residual_data, monitor);
-                }();
+                const auto info = execute(basis, [&](const auto&... context) {
+                    return backend::smallest_eigenvectors<T>(context..., matrix, params, rows.data(), value_data,
+                                                             residual_data, monitor);
+                });
                 return py::make_tuple(info.solver.converged, info.solver.iterations, info.solver.residual, info.shift,
                                       info.n_below_shift, info.factor_bytes, info.factor_flops, info.factor_seconds,
-                                      info.product_seconds);
+                                      info.product_seconds, info.degree, info.n_products);
             });
         },
         py::arg("terms"), py::arg("basis"), py::arg("values"), py::arg("residuals"), py::arg("method"),
@@ -52,11 +54,13 @@ void bind_lanczos(py::module_& module) {
 
     module.def(
         "estimate_lambda_max",
-        [](const py::list& terms, const py::array& like, std::uint64_t seed) {
+        [](const py::list& terms, const Array& like, std::uint64_t seed) {
             return dispatch_float(like, "like", [&](auto zero) {
-                const auto matrix = symmetric_operator<decltype(zero)>(terms);
-                const py::gil_scoped_release release;
-                return estimate_lambda_max(matrix, seed);
+                using T = decltype(zero);
+                const auto matrix = symmetric_operator<T>(terms);
+                return execute(like, [&](const auto&... context) {
+                    return backend::estimate_lambda_max<T>(context..., matrix, seed);
+                });
             });
         },
         py::arg("terms"), py::arg("like"), py::arg("seed"));

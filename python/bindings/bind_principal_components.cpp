@@ -8,8 +8,8 @@ namespace fastsoft::bindings {
 void bind_principal_components(py::module_& module) {
     module.def(
         "principal_components",
-        [](const py::array& values, double clip, const py::array& scores, const py::array& mean, const py::array& basis,
-           const py::array& variances, const py::array& low, const py::array& high, const py::object& progress) {
+        [](const Array& values, double clip, const Array& scores, const Array& mean, const Array& basis,
+           const Array& variances, const Array& low, const Array& high, const py::object& progress) {
             return dispatch_float(values, "values", [&](auto zero) {
                 using T = decltype(zero);
                 const auto input = view<const T, 3>(values, "values");
@@ -23,11 +23,9 @@ void bind_principal_components(py::module_& module) {
                 out.low = contiguous<double>(low, n, "low");
                 out.high = contiguous<double>(high, n, "high");
                 PyMonitor monitor(progress);
-                PrincipalComponentsInfo info;
-                {
-                    const py::gil_scoped_release release;
-                    info = principal_components<T>(input, n, clip, out, monitor);
-                }
+                const PrincipalComponentsInfo info = execute(values, [&](const auto&... context) {
+                    return backend::principal_components<T>(context..., input, n, clip, out, monitor);
+                });
                 return py::make_tuple(info.finite, info.total_variance);
             });
         },

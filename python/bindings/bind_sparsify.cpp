@@ -97,9 +97,8 @@ void bind_sums(py::module_& module) {
                 const auto pixels = pixels_of<T>(eigenvectors, py::none(), py::none(), py::none(), n_segments);
                 const auto segments = segments_of(coefficients, offsets, n_segments, pixels.n_eigenvectors);
                 double* const output = contiguous<double>(largest, n_segments, "largest");
-                execute(eigenvectors, [&](const auto& context) {
-                    backend::sparsify_peaks<T>(context, pixels, segments, output);
-                });
+                execute(eigenvectors,
+                        [&](const auto& context) { backend::sparsify_peaks<T>(context, pixels, segments, output); });
             });
         },
         py::arg("eigenvectors"), py::arg("coefficients"), py::arg("offsets"), py::arg("largest"));
@@ -112,14 +111,13 @@ py::array_t<Value> to_array(const std::vector<Source>& values, std::vector<py::s
     return array;
 }
 
-// Coefficients (K, k), offsets (K), which of the starting segments were kept (K) and the counts (n_iterations). The number
-// of segments left is not known beforehand, so these small outputs are allocated here.
+// Coefficients (K, k), offsets (K), which of the starting segments were kept (K) and the counts (n_iterations). The
+// number of segments left is not known beforehand, so these small outputs are allocated here.
 py::tuple to_tuple(const SparsifyOutcome& outcome, std::ptrdiff_t n_eigenvectors) {
     const auto count = static_cast<py::ssize_t>(outcome.n_segments);
-    return py::make_tuple(
-        to_array<double>(outcome.coefficients, {count, static_cast<py::ssize_t>(n_eigenvectors)}),
-        to_array<double>(outcome.offsets, {count}), to_array<std::int64_t>(outcome.kept, {count}),
-        to_array<std::int32_t>(outcome.counts, {static_cast<py::ssize_t>(outcome.counts.size())}));
+    return py::make_tuple(to_array<double>(outcome.coefficients, {count, static_cast<py::ssize_t>(n_eigenvectors)}),
+                          to_array<double>(outcome.offsets, {count}), to_array<std::int64_t>(outcome.kept, {count}),
+                          to_array<std::int32_t>(outcome.counts, {static_cast<py::ssize_t>(outcome.counts.size())}));
 }
 
 // Sums that an object in Python forms on a device. The iteration runs without the GIL and takes it for each call.

@@ -127,9 +127,11 @@ PYBIND11_MODULE(_cuda, module) {
     bind_guided_filter(module);
     bind_image_gradient(module);
     bind_kmeans(module);
+    bind_lanczos(module);
     bind_matting_errors(module);
     bind_matting_laplacian(module);
     bind_pcg(module);
+    bind_principal_components(module);
     bind_project_colors(module);
     bind_refine_foreground(module);
     bind_relax(module);

@@ -293,7 +293,8 @@ class _CudaPlace(Place):
         """Return the description of an array of the library on the device."""
 
     def reshape(self, array: Any, shape: tuple[int, ...]) -> Any:
-        return self._describe(array.owner.reshape(shape), "array")
+        with self.scope():
+            return self._describe(array.owner.reshape(shape), "array")
 
     def planes(self, array: Any, dtype: DTypeLike, pixels: Any = None) -> Any:
         if pixels is None and array.is_contiguous and array.dtype == dtype:

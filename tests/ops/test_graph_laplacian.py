@@ -151,7 +151,11 @@ def test_same_bits_for_any_number_of_threads(rng, threads, dtype, normalized):
 def as_dense(backend, operator):
     """Return a result of any library as a dense matrix, after making sure that it is of the backend's."""
     if isinstance(operator, fastsoft.OperatorSum):
-        return sum(as_dense(backend, term) for term in operator.terms)
+        # On the CPU a sum holds sparse terms as SciPy's.
+        return sum(
+            dense(term) if sparse.issparse(term) and not backend.on_device else as_dense(backend, term)
+            for term in operator.terms
+        )
     if isinstance(operator, fastsoft.StencilMatrix):
         return dense(fastsoft.StencilMatrix(np.array(backend.numpy(operator.weights))))
     return dense(backend.csr(operator))

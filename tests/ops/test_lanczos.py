@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 from scipy import sparse
@@ -103,10 +105,11 @@ def test_inertia_counts_the_eigenvalues_below_the_shift():
     np.testing.assert_allclose(pairs.eigenvalues, expected[:20], atol=1e-10)
 
 
-def test_products_only_method(rng):
+@pytest.mark.parametrize("method", ["lanczos", "filtered"])
+def test_products_only_methods(rng, method):
     diagonal = np.concatenate([np.arange(12.0), np.linspace(40.0, 60.0, 988)])
     operator = sparse.diags_array(diagonal).tocsr() + random_edges(rng, 1000, 300) * 0.1
-    pairs = fastsoft.smallest_eigenvectors(operator, 12, method="lanczos", tolerance=1e-9)
+    pairs = fastsoft.smallest_eigenvectors(operator, 12, method=method, tolerance=1e-9)
     np.testing.assert_allclose(pairs.eigenvalues, reference.smallest_eigenvectors(operator, 12)[0], atol=1e-8)
     assert pairs.shift is None
 
@@ -219,3 +222,158 @@ def test_float32_is_repeated_in_float64_where_it_does_not_suffice(rng):
     expected = np.linalg.eigvalsh(operator.tocsr().toarray())[:100]
     np.testing.assert_allclose(found.eigenvalues, expected, atol=1e-5 * found.lambda_max)
     np.testing.assert_allclose(found.eigenvectors.T @ found.eigenvectors, np.eye(100), atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(96, 64), (7, 500)])
+def test_filtered_method_on_a_spectrum_in_closed_form(shape):
+    operator = grid_laplacian(*shape)
+    pairs = fastsoft.smallest_eigenvectors(operator, 24, method="filtered", tolerance=1e-11)
+    np.testing.assert_allclose(
+        pairs.eigenvalues, reference.grid_laplacian_eigenvalues(*shape, 24), atol=1e-12 * pairs.lambda_max
+    )
+    check_pairs(operator, pairs, 1e-11)
+    assert pairs.degree % 2 == 1
+    assert pairs.n_products > pairs.degree * 16 * pairs.info.iterations
+    assert pairs.factor_bytes == 0
+    assert pairs.shift is None
+
+
+@pytest.mark.parametrize("depth", [0.05, 0.5, 3.0])
+def test_filtered_method_with_eigenvalues_far_below_the_others(rng, depth):
+    """The count of the spectrum begins at 0 and has to be widened."""
+    operator = (grid_laplacian(30, 40).tocsr() - depth * sparse.diags_array((np.arange(1200) < 5) * 1.0)).tocsr()
+    expected, vectors = reference.smallest_eigenvectors(operator, 20)
+    assert expected[0] < -0.005 * depth
+    pairs = fastsoft.smallest_eigenvectors(operator, 20, method="filtered", tolerance=1e-10)
+    # lambda_max is that of the positive end, which the deepest are far beyond.
+    scale = max(pairs.lambda_max, depth)
+    np.testing.assert_allclose(pairs.eigenvalues, expected, atol=1e-10 * scale)
+    assert reference.largest_principal_sine(vectors, pairs.eigenvectors) < 1e-7
+
+
+def test_filtered_float32(rng, dtype):
+    operator = grid_laplacian(40, 25, dtype) + random_edges(rng, 1000, 30, dtype, low=0.0)
+    expected, vectors = reference.smallest_eigenvectors(operator.tocsr().astype(np.float64), 20)
+    pairs = fastsoft.smallest_eigenvectors(operator, 20, method="filtered")
+    assert pairs.eigenvectors.dtype == dtype
+    np.testing.assert_allclose(pairs.eigenvalues, expected, atol=1e-5)
+    assert reference.largest_principal_sine(vectors, pairs.eigenvectors.astype(np.float64)) < 2e-3
+
+
+def moved(backend, term):
+    if isinstance(term, fastsoft.StencilMatrix):
+        return fastsoft.StencilMatrix(backend.array(term.weights))
+    return backend.sparse(term)
+
+
+def on_device(backend, operator):
+    """Move stencils and sparse matrices to a device."""
+    terms = operator.terms if isinstance(operator, fastsoft.OperatorSum) else [operator]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
+        return fastsoft.OperatorSum([moved(backend, term) for term in terms])
+
+
+@pytest.mark.parametrize("form", ["stencil", "sum", "csr"])
+def test_device_pairs_equal_dense_solver(rng, device_backend, form):
+    operator = grid_laplacian(27, 34)
+    if form == "sum":
+        operator = operator + random_edges(rng, 918, 60)
+    elif form == "csr":
+        operator = fastsoft.OperatorSum([random_edges(rng, 918, 3000)])
+    expected, vectors = reference.smallest_eigenvectors(operator.tocsr(), 20)
+    pairs = fastsoft.smallest_eigenvectors(on_device(device_backend, operator), 20, tolerance=1e-11)
+    np.testing.assert_allclose(pairs.eigenvalues, expected, atol=1e-10 * pairs.lambda_max)
+    found = device_backend.numpy(pairs.eigenvectors)
+    assert found.shape == (918, 20)
+    assert pairs.degree > 0
+    largest = np.abs(found).argmax(axis=0)
+    assert np.all(found[largest, np.arange(20)] > 0)
+    # As near as residuals of 1e-11 allow across the gap to the next eigenvalue.
+    assert reference.largest_principal_sine(vectors, found) < 1e-7
+    on_cpu = fastsoft.smallest_eigenvectors(operator, 20, tolerance=1e-11)
+    np.testing.assert_allclose(pairs.lambda_max, on_cpu.lambda_max, rtol=1e-10)
+    residual = np.linalg.norm(operator.tocsr() @ found - found * pairs.eigenvalues, axis=0)
+    np.testing.assert_allclose(pairs.residuals, residual, atol=1e-13 * pairs.lambda_max)
+    np.testing.assert_allclose(pairs.info.residual, residual.max() / pairs.lambda_max, rtol=1e-2)
+
+
+def test_device_float32_and_largest_block(rng, device_backend):
+    """More pairs than two blocks; the last block of the final steps is not full."""
+    operator = grid_laplacian(30, 31, np.float32)
+    pairs = fastsoft.smallest_eigenvectors(on_device(device_backend, operator), 37)
+    np.testing.assert_allclose(pairs.eigenvalues, reference.grid_laplacian_eigenvalues(30, 31, 37), atol=1e-5)
+    found = device_backend.numpy(pairs.eigenvectors)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found.T @ found, np.eye(37), atol=1e-5)
+
+
+def test_device_products_only_method(device_backend):
+    diagonal = np.concatenate([np.arange(12.0), np.linspace(40.0, 60.0, 588)])
+    matrix = on_device(device_backend, fastsoft.OperatorSum([sparse.diags_array(diagonal).tocsr()]))
+    pairs = fastsoft.smallest_eigenvectors(matrix, 12, method="lanczos", tolerance=1e-9)
+    np.testing.assert_allclose(pairs.eigenvalues, np.arange(12.0), atol=1e-9)
+    found = device_backend.numpy(pairs.eigenvectors)
+    np.testing.assert_allclose(found[:12], np.eye(12), atol=1e-7)
+
+
+def test_device_small_matrix_is_solved_densely(device_backend):
+    operator = grid_laplacian(7, 9)
+    expected = fastsoft.smallest_eigenvectors(operator, 10)
+    pairs = fastsoft.smallest_eigenvectors(on_device(device_backend, operator), 10)
+    np.testing.assert_allclose(pairs.eigenvalues, expected.eigenvalues, atol=1e-13)
+    # A square of pixels has no repeated eigenvalue, one of 7 by 9 neither.
+    np.testing.assert_allclose(device_backend.numpy(pairs.eigenvectors), expected.eigenvectors, atol=1e-10)
+
+
+def test_device_repeats_float32_in_float64(rng, device_backend):
+    """As on the CPU: what float32 cannot reach is computed in float64, and the result rounded."""
+    operator = grid_laplacian(24, 25, np.float32)
+    pairs = fastsoft.smallest_eigenvectors(
+        on_device(device_backend, operator), 12, tolerance=3e-8, n_basis=64, max_restarts=10
+    )
+    found = device_backend.numpy(pairs.eigenvectors)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(
+        pairs.eigenvalues, reference.grid_laplacian_eigenvalues(24, 25, 12), atol=1e-9 * pairs.lambda_max
+    )
+    residual = np.linalg.norm(operator.tocsr() @ found - found * pairs.eigenvalues.astype(np.float32), axis=0)
+    np.testing.assert_allclose(pairs.residuals, residual, atol=1e-6)
+
+
+def test_device_has_the_same_bits_from_run_to_run(rng, device_backend):
+    operator = on_device(device_backend, grid_laplacian(25, 20, np.float32) + random_edges(rng, 500, 40, np.float32))
+    first, second = (fastsoft.smallest_eigenvectors(operator, 10, seed=3) for _ in range(2))
+    np.testing.assert_array_equal(first.eigenvalues, second.eigenvalues)
+    np.testing.assert_array_equal(device_backend.numpy(first.eigenvectors), device_backend.numpy(second.eigenvectors))
+
+
+def test_kernels_do_not_depend_on_the_order_of_threads(rng, host_backend):
+    from tests import on_host
+
+    operator = on_device(host_backend, grid_laplacian(25, 20) + random_edges(rng, 500, 40))
+    forward = fastsoft.smallest_eigenvectors(operator, 10)
+    with on_host.backward():
+        backward = fastsoft.smallest_eigenvectors(operator, 10)
+    np.testing.assert_array_equal(forward.eigenvalues, backward.eigenvalues)
+    np.testing.assert_array_equal(host_backend.numpy(forward.eigenvectors), host_backend.numpy(backward.eigenvectors))
+
+
+def test_device_progress_and_errors(device_backend):
+    operator = on_device(device_backend, grid_laplacian(30, 24))
+    seen = []
+    fastsoft.smallest_eigenvectors(operator, 10, progress=seen.append)
+    check_progress(seen)
+
+    def stop(fraction):
+        raise fastsoft.Cancelled
+
+    with pytest.raises(fastsoft.Cancelled):
+        fastsoft.smallest_eigenvectors(operator, 10, progress=stop)
+    with pytest.raises(ValueError, match='method must be "filtered" or "lanczos" on a CUDA device'):
+        fastsoft.smallest_eigenvectors(operator, 10, method="shift-invert")
+    with pytest.raises(ValueError, match=r"n_eigenvectors must be in 1\.\.720, got 721"):
+        fastsoft.smallest_eigenvectors(operator, 721)
+    with pytest.raises(fastsoft.ConvergenceError, match="did not converge") as caught:
+        fastsoft.smallest_eigenvectors(operator, 10, method="lanczos", tolerance=1e-12, max_restarts=0)
+    assert device_backend.numpy(caught.value.result.eigenvectors).shape == (720, 10)

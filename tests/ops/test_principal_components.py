@@ -21,13 +21,22 @@ def cloud(rng, n, channels, dtype=np.float64, offset=0.0):
     return (rng.standard_normal((n, channels)) * deviations @ directions.T + offset).astype(dtype)
 
 
-def check_against_reference(values, n, clip=None, offset=0.0):
+def on_numpy(backend, result):
+    """Return a result of a backend with NumPy's arrays."""
+    names = ("scores", "mean", "basis", "variances", "low", "high")
+    return dataclasses.replace(result, **{name: backend.numpy(getattr(result, name)) for name in names})
+
+
+def check_against_reference(values, n, clip=None, offset=0.0, backend=None):
     """Compare with the definition; all directions that are compared must be apart from the others.
 
     The covariance is summed in float64 with errors of about sqrt(N) eps of its largest eigenvalue, the mean with eps of
     the offset; an error turns a direction by itself / the gap to the next eigenvalue. Scores are rounded to the dtype.
     """
-    result = fastsoft.principal_components(values, n, clip=clip)
+    if backend is None:
+        result = fastsoft.principal_components(values, n, clip=clip)
+    else:
+        result = on_numpy(backend, fastsoft.principal_components(backend.array(values), n, clip=clip))
     rows = values.reshape(-1, values.shape[-1])
     scores, mean, basis, variances = reference.principal_components(rows, n, clip)
     every = reference.principal_components(rows, rows.shape[1], clip)[3]
@@ -293,6 +302,108 @@ def test_progress_rises_to_one_and_can_cancel(rng):
 
         with pytest.raises(fastsoft.Cancelled):
             fastsoft.principal_components(values, 2, progress=stop)
+
+
+# The kernels take 64 channels, 32 or 64 pixels and 16 components at a time.
+@pytest.mark.parametrize(
+    ("n_points", "channels", "n"),
+    [(1, 1, 1), (2, 3, 1), (300, 3, 3), (701, 7, 2), (600, 64, 3), (500, 70, 18), (350, 130, 5), (5000, 5, 3)],
+)
+def test_backends_agree(rng, backend, dtype, n_points, channels, n):
+    values = cloud(rng, n_points, channels, dtype)
+    if n_points == 1:
+        found = on_numpy(backend, fastsoft.principal_components(backend.array(values), n))
+    else:
+        found = check_against_reference(values, n, clip=0.75 if n_points == 701 else None, backend=backend)
+    expected = fastsoft.principal_components(values, n, clip=0.75 if n_points == 701 else None)
+    for field in dataclasses.fields(expected):
+        a, b = getattr(found, field.name), getattr(expected, field.name)
+        assert np.shape(a) == np.shape(b)
+        assert np.asarray(a).dtype == np.asarray(b).dtype
+    again = on_numpy(
+        backend,
+        fastsoft.principal_components(backend.array(values), n, clip=0.75 if n_points == 701 else None),
+    )
+    np.testing.assert_array_equal(again.scores, found.scores)
+    np.testing.assert_array_equal(again.basis, found.basis)
+
+
+@pytest.mark.parametrize("offset", [1e3, 1e9])
+def test_a_mean_far_from_zero_costs_no_digits_on_any_backend(rng, backend, offset):
+    check_against_reference(cloud(rng, 1000, 5, offset=offset), 3, offset=offset, backend=backend)
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1, -3.7, 1e30])
+def test_constant_input_has_no_components_on_any_backend(value, backend, dtype):
+    values = np.full((5, 70, 9), value, dtype=dtype)
+    values[..., 1] *= 2
+    result = on_numpy(backend, fastsoft.principal_components(backend.array(values), 3))
+    for zero in (result.scores, result.variances, result.low, result.high, result.total_variance):
+        np.testing.assert_array_equal(zero, 0)
+    np.testing.assert_array_equal(result.mean, values[0, 0].astype(np.float64))
+    np.testing.assert_array_equal(result.basis, np.eye(9)[:, :3])
+
+
+def test_components_beyond_the_rank_are_zero_on_any_backend(rng, backend):
+    values = cloud(rng, 400, 2) @ rng.standard_normal((2, 8)) + 2.5
+    result = on_numpy(backend, fastsoft.principal_components(backend.array(values), 5))
+    _, _, basis, variances = reference.principal_components(values, 2)
+    np.testing.assert_allclose(result.variances[:2], variances, rtol=1e-10)
+    np.testing.assert_allclose(result.basis[:, :2], basis, atol=1e-10)
+    np.testing.assert_array_equal(result.variances[2:], 0)
+    np.testing.assert_array_equal(result.scores[:, 2:], 0)
+    np.testing.assert_allclose(result.basis.T @ result.basis, np.eye(5), atol=1e-13)
+
+
+def test_backends_read_strided_and_offset_arrays(rng, backend, dtype):
+    wide = cloud(rng, 40 * 50, 14, dtype).reshape(40, 50, 14)
+    values = np.ascontiguousarray(wide[3:, 1::2, 2::3])
+    expected = on_numpy(backend, fastsoft.principal_components(backend.array(values), 3))
+    planar = np.moveaxis(np.moveaxis(values, 2, 0).copy(), 0, 2)
+    for view in (backend.array(wide)[3:, 1::2, 2::3], backend.array(planar)):
+        found = on_numpy(backend, fastsoft.principal_components(view, 3))
+        np.testing.assert_array_equal(found.scores, expected.scores)
+        np.testing.assert_array_equal(found.basis, expected.basis)
+    flat = fastsoft.principal_components(backend.array(values.reshape(-1, values.shape[2])), 3)
+    np.testing.assert_array_equal(backend.numpy(flat.scores), expected.scores.reshape(-1, 3))
+
+
+def test_backends_report_and_can_be_cancelled(rng, backend):
+    values = backend.array(rng.standard_normal((2000, 3)).astype(np.float32))
+    seen = []
+    fastsoft.principal_components(values, 2, progress=seen.append)
+    assert (seen[0], seen[-1]) == (0.0, 1.0)
+    assert seen == sorted(seen)
+
+    def stop(fraction):
+        if fraction > 0.5:
+            raise fastsoft.Cancelled
+
+    with pytest.raises(fastsoft.Cancelled):
+        fastsoft.principal_components(values, 2, progress=stop)
+
+
+def test_backends_refuse_bad_input_with_the_same_words(rng, backend):
+    values = rng.standard_normal((900, 3))
+    for bad in (np.nan, np.inf, -np.inf):
+        for place in (0, 600, 899):
+            broken = values.copy()
+            broken[place, 2] = bad
+            for clip in (None, 2.0):
+                with pytest.raises(ValueError, match="values must be finite, got 1 values that are NaN or infinite"):
+                    fastsoft.principal_components(backend.array(broken), clip=clip)
+    with pytest.raises(ValueError, match=r"n_components must be in 1\.\.3, got 5"):
+        fastsoft.principal_components(backend.array(values), 5)
+    with pytest.raises(ValueError, match=r"values must have shape \(N, C\) or \(H, W, C\), got \(900,\)"):
+        fastsoft.principal_components(backend.array(values)[:, 0])
+    with pytest.raises(ValueError, match="values must not be empty, got shape"):
+        fastsoft.principal_components(backend.array(values[:0]))
+    with pytest.raises(TypeError, match="values must have dtype float32 or float64, got int64"):
+        fastsoft.principal_components(backend.array(np.ones((5, 3), dtype=np.int64)))
+    huge = 1e200 * np.sign(values)
+    with pytest.raises(ValueError, match=r"values must be so small that their squares can be summed, got .*1e\+200"):
+        fastsoft.principal_components(backend.array(huge))
+    fastsoft.principal_components(backend.array(huge), clip=1.0)
 
 
 @pytest.mark.parametrize("clip", [None, 2.0])

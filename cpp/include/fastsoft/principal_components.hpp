@@ -3,6 +3,7 @@
 
 #include <cstddef>
 
+#include "fastsoft/core/cuda_context.hpp"
 #include "fastsoft/core/monitor.hpp"
 #include "fastsoft/core/view.hpp"
 
@@ -61,4 +62,17 @@ extern template PrincipalComponentsInfo principal_components<double>(const View<
                                                                      double, const PrincipalComponents<double>&,
                                                                      Monitor&);
 
+namespace cuda {
+
+// On the device of the context, in the order of its stream; values and all arrays of `out` are in its memory. Means are
+// summed first, then the products of centred channels, so that values are read three times with the scores. Waits once,
+// for the covariance, whose eigenvectors the host computes as for the CPU; scores and their ranges are enqueued.
+//
+// Workspace: about 20 MB of sums, above 1500 channels twice the covariance.
+template <class T>
+PrincipalComponentsInfo principal_components(const Context& context, const View<const T, 3>& values,
+                                             std::ptrdiff_t n_components, double clip,
+                                             const PrincipalComponents<T>& out, Monitor& monitor);
+
+}  // namespace cuda
 }  // namespace fastsoft

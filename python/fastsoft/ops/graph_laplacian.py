@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastsoft._checks import check_number
-from fastsoft.operators import OperatorSum, StencilMatrix, operator_terms
+from fastsoft._dispatch import find_place
+from fastsoft.operators import OperatorSum, StencilMatrix, operator_place, operator_terms
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,7 +85,9 @@ def graph_laplacian(affinity: Any, *, weights: Sequence[float] | None = None, no
     if len(factors) != len(given):
         raise ValueError(f"weights must be one for each of {len(given)} affinities, got {len(factors)}")
     whole = OperatorSum(sums)
-    place, dtype = whole._place, whole.dtype
+    # A sum on the CPU holds its sparse terms as SciPy's; the result is of the library of what was given.
+    place = find_place(**{f"affinity[{i}]": operator_place(term, "affinity") for i, term in enumerate(given)})
+    dtype = whole.dtype
     terms = [(term, factor) for part, factor in zip(sums, factors, strict=True) for term in part._parts]
     stencil = _added_stencils([pair for pair in terms if isinstance(pair[0], StencilMatrix)], dtype, place)
     matrix = _added_matrices([pair for pair in terms if not isinstance(pair[0], StencilMatrix)], dtype, place)

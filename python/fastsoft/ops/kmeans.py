@@ -95,11 +95,11 @@ def kmeans(
     clusters do clusters stay empty. Of more than 262144 points, k-means++ draws from that many, spread evenly.
 
     On a CUDA device the work is enqueued on the current stream of the library of `points`. The call waits to check the
-    points, after seeding, and in every iteration for the sums per cluster, from which the host computes the centres. The
-    same seed gives the same bits from run to run. Starts are drawn with the CPU's random numbers; sums are added in
-    another order, so that a point half-way between two centres to within rounding may end in the other cluster. Memory beyond
-    input and output is up to 64 MB of sums, 8 bytes per point (of at most 262144) for seeding, 4 bytes per point with
-    several starts, and copies of points or weights that are not contiguous (weights: in float64).
+    points, after seeding, and in every iteration for the sums per cluster, from which the host computes the centres.
+    The same seed gives the same bits from run to run. Starts are drawn with the CPU's random numbers; sums are added
+    in another order, so that a point half-way between two centres to within rounding may end in the other cluster.
+    Memory beyond input and output is up to 64 MB of sums, 8 bytes per point (of at most 262144) for seeding, 4 bytes
+    per point with several starts, and copies of points or weights that are not contiguous (weights: in float64).
 
     References
     ----------

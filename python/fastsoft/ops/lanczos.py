@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Smallest eigenpairs of a symmetric matrix: block shift-invert Lanczos."""
+"""Smallest eigenpairs of a symmetric matrix: block Lanczos on its inverse or on a polynomial of it."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastsoft._checks import check_choice, check_int, check_number
-from fastsoft._native import cpu
 from fastsoft.errors import ConvergenceError
 from fastsoft.operators import OperatorSum, StencilMatrix, operator_terms
 from fastsoft.ops.solver_info import SolverInfo
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from fastsoft._dispatch import Place
 
 __all__ = ["EigenResult", "smallest_eigenvectors"]
 
@@ -44,8 +45,10 @@ class EigenResult:
     Attributes
     ----------
     eigenvalues : ndarray, shape (k,), float64
-    eigenvectors : ndarray, shape (N, k)
-        Unit columns, in the operator's dtype, Fortran-ordered (each vector is contiguous).
+        NumPy's, wherever the operator is.
+    eigenvectors : array, shape (N, k)
+        Unit columns, in the operator's dtype, Fortran-ordered (each vector is contiguous); of the library and on the
+        device of the operator.
     residuals : ndarray, shape (k,), float64
         ``||A v - lambda v||`` of each pair, as computed from the returned vectors.
     lambda_max : float
@@ -63,7 +66,11 @@ class EigenResult:
     factor_seconds : float
         Time of ordering and factorisation.
     product_seconds : float
-        Time of the solves with the factor, or of the products.
+        Time of the solves with the factor, or of the products; 0 on a device, where it is not measured.
+    degree : int
+        Of the polynomial of "filtered", else 0.
+    n_products : int
+        Vectors that "filtered" multiplied with the matrix, else 0.
     """
 
     eigenvalues: Any
@@ -77,6 +84,8 @@ class EigenResult:
     factor_flops: float = 0.0
     factor_seconds: float = 0.0
     product_seconds: float = 0.0
+    degree: int = 0
+    n_products: int = 0
 
 
 def smallest_eigenvectors(
@@ -97,13 +106,14 @@ def smallest_eigenvectors(
 
     Shift-invert: the matrix minus a shift near the lower end of its spectrum is factorised once by multifrontal nested
     dissection [1]_, and the block Lanczos method [2]_ with thick restarts [3]_ and full reorthogonalisation runs on the
-    inverse. The matrix may be indefinite (negative affinities make a graph Laplacian so).
+    inverse. The matrix may be indefinite (negative affinities make a graph Laplacian so). On CUDA devices the same
+    iteration runs on a Chebyshev polynomial of the matrix, which takes products only [4]_.
 
     Parameters
     ----------
-    operator : StencilMatrix, OperatorSum or SciPy sparse matrix, shape (N, N)
-        float32 or float64, symmetric (not checked). float32 halves time and memory; where its digits do not suffice for
-        the tolerance, the computation is repeated in float64.
+    operator : StencilMatrix, OperatorSum or sparse matrix, shape (N, N)
+        On the CPU or a CUDA device. float32 or float64, symmetric (not checked). float32 halves time and memory; where
+        its digits do not suffice for the tolerance, the computation is repeated in float64.
     n_eigenvectors : int, default 100
         Number of pairs k, at most N.
     grid_shape : (int, int), optional
@@ -111,12 +121,15 @@ def smallest_eigenvectors(
         stencil. On a grid the elimination order is geometric; otherwise the graph is searched for separators.
     tolerance : float, default 1e-5
         Bound on every residual ``||A v - lambda v||``, relative to the largest eigenvalue.
-    method : {"auto", "shift-invert", "lanczos"}, default "auto"
-        "lanczos" multiplies with the operator only: little memory, but far slower for photographs.
-        "auto" is "shift-invert", or a dense solver where the matrix is hardly larger than k.
+    method : {"auto", "shift-invert", "filtered", "lanczos"}, default "auto"
+        "filtered" and "lanczos" multiply with the operator only, which takes little memory. "filtered" uses a
+        polynomial chosen from an estimate of the spectrum; "lanczos", the matrix itself, is far slower for photographs.
+        "auto" is "shift-invert", on a device "filtered" (there is no factorisation on devices), or a dense solver on
+        the CPU where the matrix is hardly larger than k.
     shift : float, optional
-        It must not be an eigenvalue; some may lie below it. Default ``-2e-5`` times the largest eigenvalue times
-        ``sqrt(640 * 480 / N)``, tripled while too many eigenvalues lie below (more than 2 in float32, 32 in float64).
+        For "shift-invert". It must not be an eigenvalue; some may lie below it. Default ``-2e-5`` times the largest
+        eigenvalue times ``sqrt(640 * 480 / N)``, tripled while too many eigenvalues lie below (more than 2 in float32,
+        32 in float64).
     n_basis : int, optional
         Lanczos vectors kept before a restart. Fewer save memory and cost time. Default about ``1.6 k``.
     max_restarts : int, default 50
@@ -144,7 +157,11 @@ def smallest_eigenvectors(
     Memory for an H x W image: the factor with about 250 numbers per pixel, and the basis with about 180. The sign of
     each vector is fixed so that its component of largest magnitude is positive. Within a cluster of equal eigenvalues
     the vectors are an arbitrary orthonormal basis. Same input, seed and instruction set give the same bits for any
-    number of threads.
+    number of threads, and on one device from run to run.
+
+    "shift-invert" counts the eigenvalues below the shift and misses none of those. The other two can miss copies of an
+    eigenvalue that is repeated more than 16 times. A device needs about 240 numbers per pixel beside the operator with
+    100 eigenvectors, and is waited for several times per block of 16 products.
 
     References
     ----------
@@ -154,6 +171,8 @@ def smallest_eigenvectors(
        generalized eigenproblems", SIAM J. Matrix Anal. Appl. 15, 1994, doi:10.1137/S0895479888151111.
     .. [3] K. Wu, H. Simon, "Thick-restart Lanczos method for large symmetric eigenvalue problems", SIAM J. Matrix
        Anal. Appl. 22, 2000, doi:10.1137/S0895479898334605.
+    .. [4] R. Li, Y. Xi, E. Vecharynski, C. Yang, Y. Saad, "A thick-restart Lanczos algorithm with polynomial filtering
+       for Hermitian eigenvalue problems", SIAM J. Sci. Comput. 38, 2016, doi:10.1137/15M1054493.
 
     Examples
     --------
@@ -169,29 +188,35 @@ def smallest_eigenvectors(
     n = operator.shape[0]
     k = check_int(n_eigenvectors, "n_eigenvectors", low=1, high=n)
     tolerance = check_number(tolerance, "tolerance", low=0.0, exclusive=True)
-    method = check_choice(method, "method", ("auto", "shift-invert", "lanczos"))
+    method = check_choice(method, "method", ("auto", "shift-invert", "lanczos", "filtered"))
     max_restarts = check_int(max_restarts, "max_restarts", low=0, high=10**6)
     seed = check_int(seed, "seed", low=0, high=2**64 - 1)
     rows, cols = _check_grid(grid_shape if grid_shape is not None else operator.grid_shape, n)
     if shift is not None:
         shift = check_number(shift, "shift")
+    place = operator._place
+    if method == "auto":
+        method = "filtered" if place.on_device else "shift-invert"
+    if place.on_device and method == "shift-invert":
+        raise ValueError('method must be "filtered" or "lanczos" on a CUDA device, got "shift-invert"')
     block = BLOCK_SIZE
     default_basis = math.ceil(BASIS_SHARE * k / block + 1) * block
     if n_basis is not None:
         n_basis = math.ceil(check_int(n_basis, "n_basis", low=k + 1) / block) * block
     wanted_basis = max(n_basis or default_basis, (k // block + 2) * block)
     if n <= max(wanted_basis + 2 * block, 400):
-        return _dense(operator, k)
+        return _dense(operator, k, place)
 
-    terms = operator_terms(operator, operator.dtype)
-    basis = np.empty((wanted_basis + block, n), dtype=operator.dtype)
-    lambda_max = cpu.estimate_lambda_max(terms, basis, seed)
-    direct = method == "lanczos"
-    if direct:
-        # The estimate is from below; Lanczos turns the spectrum around and needs the wanted end to become the largest.
-        scale, first_shift = 1.1 * lambda_max, 0.0
-    else:
-        scale = lambda_max
+    terms = operator_terms(operator, operator.dtype, place=place)
+    rows_kept = wanted_basis + block
+    # NumPy's own, unlike what other libraries of the CPU make: its tail can be given back.
+    make: Any = place.empty if place.on_device else np.empty
+    basis = make((rows_kept, n), operator.dtype)
+    lambda_max = place.native.estimate_lambda_max(terms, basis, seed)
+    # The estimate is from below; "lanczos" turns the spectrum around and needs the wanted end to become the largest.
+    scale = 1.1 * lambda_max if method == "lanczos" else lambda_max
+    first_shift = 0.0
+    if method == "shift-invert":
         first_shift = -SHIFT_SHARE * lambda_max * math.sqrt(SHIFT_PIXELS / n) if shift is None else shift
     max_negative = MAX_NEGATIVE[operator.dtype.name] if shift is None else -1  # -1: never lower the shift
     values = np.empty(k)
@@ -204,25 +229,33 @@ def smallest_eigenvectors(
         if progress is not None:
             progress(fraction)
 
-    found = cpu.smallest_eigenvectors(
-        terms, basis, values, residuals, "lanczos" if direct else "shift-invert", block, tolerance, first_shift,
-        max_negative, scale, max_restarts, seed, rows, cols, report,
+    found = place.native.smallest_eigenvectors(
+        terms, basis, values, residuals, method, block, tolerance, first_shift, max_negative, scale, max_restarts, seed,
+        rows, cols, report,
     )  # fmt: skip
-    converged, iterations, residual, used_shift, n_below, factor_bytes, flops, factor_seconds, product_seconds = found
-    # Gives the tail of the workspace back without a copy.
-    basis.resize((k, n), refcheck=False)
+    converged, iterations, residual, used_shift, n_below, factor_bytes, flops, factor_seconds = found[:8]
+    product_seconds, degree, n_products = found[8:]
+    if place.on_device:
+        vectors = place.empty((k, n), operator.dtype)
+        place.assign(vectors, place.read(basis.owner[:k], "basis"))
+    else:
+        # Gives the tail of the workspace back without a copy.
+        basis.resize((k, n), refcheck=False)
+        vectors = basis
     result = EigenResult(
         eigenvalues=values,
-        eigenvectors=basis.T,
+        eigenvectors=place.from_planar(vectors),
         residuals=residuals,
         lambda_max=lambda_max,
-        shift=None if direct else used_shift,
+        shift=used_shift if method == "shift-invert" else None,
         n_below_shift=n_below,
         info=SolverInfo(converged, iterations, residual),
         factor_bytes=factor_bytes,
         factor_flops=flops,
         factor_seconds=factor_seconds,
         product_seconds=product_seconds,
+        degree=degree,
+        n_products=n_products,
     )
     if converged:
         return result
@@ -232,7 +265,7 @@ def smallest_eigenvectors(
     if operator.dtype == np.float32:
         # Few eigenvalues far below all others (strong negative edges) force a shift far below the wanted ones, which
         # costs digits that float32 does not have.
-        del basis, result
+        del basis, vectors, result
         start = reached
         return _in_float32(
             operator,
@@ -251,13 +284,16 @@ def smallest_eigenvectors(
 
 def _in_float32(operator: Any, result: EigenResult) -> EigenResult:
     """Round the eigenvectors; residuals are those of the rounded ones."""
-    vectors = np.asfortranarray(result.eigenvectors, dtype=np.float32)
-    residuals = np.array(
-        [
-            np.linalg.norm((operator @ vectors[:, i]).astype(np.float64) - value * vectors[:, i])
-            for i, value in enumerate(result.eigenvalues)
-        ]
-    )
+    place = operator._place
+    n, k = result.eigenvectors.shape
+    planar = place.empty((k, n), np.float32)
+    place.assign(planar, place.planar(place.read(result.eigenvectors, "eigenvectors"), np.float32))
+    vectors = place.from_planar(planar)
+    residuals = np.empty(k)
+    with place.scope():
+        for i, value in enumerate(result.eigenvalues):
+            difference = (operator @ vectors[:, i]) - float(value) * vectors[:, i]
+            residuals[i] = math.sqrt(float((difference * difference).sum()))
     info = replace(result.info, residual=float(residuals.max() / result.lambda_max))
     return replace(result, eigenvectors=vectors, residuals=residuals, info=info)
 
@@ -271,9 +307,20 @@ def _check_grid(grid_shape: Any, n: int) -> tuple[int, int]:
     return rows, cols
 
 
-def _dense(operator: Any, k: int) -> EigenResult:
-    """Solve a matrix that is too small for Krylov spaces."""
-    matrix = operator.tocsr().toarray().astype(np.float64)
+def _dense(operator: Any, k: int, place: Place) -> EigenResult:
+    """Solve a matrix that is too small for Krylov spaces, on the CPU."""
+    n = operator.shape[0]
+    if place.on_device:
+        # The columns of the matrix are its products with those of the identity.
+        identity, product = place.empty((n, n), operator.dtype), place.empty((n, n), operator.dtype)
+        place.assign(identity, 0.0)
+        with place.scope():
+            identity.owner.reshape(-1)[:: n + 1] = 1.0
+        place.native.operator_apply(operator_terms(operator, operator.dtype, place=place), identity, product)
+        columns = product.owner.get() if place.kind == "cupy" else product.owner.cpu().numpy()
+        matrix = columns.astype(np.float64)
+    else:
+        matrix = operator.tocsr().toarray().astype(np.float64)
     values, vectors = np.linalg.eigh(matrix)
     chosen = np.asfortranarray(vectors[:, :k])
     largest = np.abs(chosen).argmax(axis=0)
@@ -281,9 +328,18 @@ def _dense(operator: Any, k: int) -> EigenResult:
     residuals = np.linalg.norm(matrix @ chosen - chosen * values[:k], axis=0)
     lambda_max = float(np.abs(values).max())
     relative = float(residuals.max() / lambda_max) if lambda_max > 0 else 0.0
+    planar = np.ascontiguousarray(chosen.T, dtype=operator.dtype)
+    if place.on_device:
+        found = place.empty((k, n), operator.dtype)
+        if place.kind == "cupy":
+            found.owner.set(planar)
+        else:
+            found.owner.copy_(found.owner.new_tensor(planar))
+    else:
+        found = planar
     return EigenResult(
         eigenvalues=values[:k].copy(),
-        eigenvectors=np.asfortranarray(chosen.astype(operator.dtype)),
+        eigenvectors=place.from_planar(found),
         residuals=residuals,
         lambda_max=lambda_max,
         shift=None,

@@ -5,16 +5,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from fastsoft._checks import as_float_array, check_finite, check_int, check_number
-from fastsoft._native import cpu
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from fastsoft._dispatch import DeviceArray, find_place
 
 __all__ = ["PcaResult", "principal_components"]
 
@@ -25,27 +22,27 @@ class PcaResult:
 
     Attributes
     ----------
-    scores : ndarray, shape (N, n) or (H, W, n), dtype of the values
+    scores : array, shape (N, n) or (H, W, n), dtype of the values
         Coordinates in the basis, ``(values - mean) @ basis``.
-    mean : ndarray, shape (C,), float64
+    mean : array, shape (C,), float64
         Mean of the values, after clipping.
-    basis : ndarray, shape (C, n), float64
+    basis : array, shape (C, n), float64
         Directions as orthonormal columns, by descending variance.
-    variances : ndarray, shape (n,), float64
+    variances : array, shape (n,), float64
         Variances of the scores: the largest eigenvalues of the covariance, whose sums are divided by N.
     total_variance : float
         Sum over all C components.
-    low, high : ndarray, shape (n,), float64
+    low, high : array, shape (n,), float64
         Least and greatest score of each component.
     """
 
     scores: Any
-    mean: NDArray[np.float64]
-    basis: NDArray[np.float64]
-    variances: NDArray[np.float64]
+    mean: Any
+    basis: Any
+    variances: Any
     total_variance: float
-    low: NDArray[np.float64]
-    high: NDArray[np.float64]
+    low: Any
+    high: Any
 
 
 def principal_components(
@@ -59,8 +56,8 @@ def principal_components(
 
     Parameters
     ----------
-    values : ndarray, shape (N, C) or (H, W, C), float32 or float64
-        A vector of C channels for every point or pixel.
+    values : array, shape (N, C) or (H, W, C), float32 or float64
+        A vector of C channels for every point or pixel. Of NumPy, torch or CuPy, on the CPU or a CUDA device.
     n_components : int, default 3
         Number of components n, 1 to C.
     clip : float, optional
@@ -71,7 +68,7 @@ def principal_components(
     Returns
     -------
     PcaResult
-        Scores, and what they come from.
+        Scores, and what they come from, as arrays of the library of `values` on its device.
 
     Raises
     ------
@@ -94,6 +91,11 @@ def principal_components(
     beyond the result is a few megabytes for up to 300 channels, above it ``16 * C**2`` bytes per thread. The result has
     the same bits for any number of threads.
 
+    On a CUDA device the work is enqueued on the current stream of the library of `values`. The call waits once, for the
+    covariance, whose eigenvectors are computed on the host; scores and ranges may still be on their way when it returns.
+    The values are read three times. Memory beyond the result is about 20 MB for up to 1500 channels, above it
+    ``16 * C**2`` bytes. Results have the same bits from run to run, and differ from the CPU's by rounding.
+
     References
     ----------
     .. [1] H. Hotelling, "Analysis of a complex of statistical variables into principal components", Journal of
@@ -112,7 +114,8 @@ def principal_components(
     >>> (result.scores.ravel() / 5**0.5).round(6).tolist()
     [-2.0, -1.0, 1.0, 2.0]
     """
-    values = as_float_array(values, "values")
+    place = find_place(values=values)
+    values = as_float_array(values, "values", place)
     if values.ndim not in (2, 3):
         raise ValueError(f"values must have shape (N, C) or (H, W, C), got {values.shape}")
     if values.size == 0:
@@ -120,14 +123,33 @@ def principal_components(
     channels = values.shape[-1]
     n = check_int(n_components, "n_components", low=1, high=channels)
     limit = math.inf if clip is None else check_number(clip, "clip", low=0.0, exclusive=True)
-    scores = np.empty((*values.shape[:-1], n), dtype=values.dtype)
-    mean, basis = np.empty(channels), np.empty((channels, n))
-    variances, low, high = np.empty(n), np.empty(n), np.empty(n)
-    pixels = values if values.ndim == 3 else values[None]
-    finite, total = cpu.principal_components(pixels, limit, scores, mean, basis, variances, low, high, progress)
+    scores = place.empty((*values.shape[:-1], n), values.dtype)
+    mean, basis, variances, low, high = (
+        place.empty(shape, np.float64) for shape in ((channels,), (channels, n), (n,), (n,), (n,))
+    )
+    finite, total = place.native.principal_components(
+        _one_row(values), limit, scores, mean, basis, variances, low, high, progress
+    )
     if not finite:
         check_finite(values, "values")
     if not math.isfinite(total):
-        largest = max(abs(float(values.min())), abs(float(values.max())))
+        largest = max(map(abs, _ends(values)))
         raise ValueError(f"values must be so small that their squares can be summed, got magnitudes up to {largest:g}")
+    scores, mean, basis, variances, low, high = map(place.result, (scores, mean, basis, variances, low, high))
     return PcaResult(scores, mean, basis, variances, total, low, high)
+
+
+def _one_row(values: Any) -> Any:
+    """Return values (N, C) as a picture of one row."""
+    if values.ndim == 3:
+        return values
+    if isinstance(values, DeviceArray):
+        return replace(values, shape=(1, *values.shape), strides=(0, *values.strides))
+    return values[None]
+
+
+def _ends(values: Any) -> tuple[float, float]:
+    if isinstance(values, DeviceArray):
+        low, high, _ = values.value_range()
+        return low, high
+    return float(values.min()), float(values.max())

@@ -33,6 +33,18 @@ struct TallCpu {
     // out[v] = || W_v - factor[v] V_v ||.
     static void residual_norms(const T* w, const T* v, const double* factor, std::ptrdiff_t b, std::ptrdiff_t n,
                                double* out);
+
+    // The component of largest magnitude of each vector, the first of equals, becomes positive.
+    static void fix_signs(T* v, std::ptrdiff_t k, std::ptrdiff_t n);
+
+    // out[v] = X_v . Y_v in double.
+    static void dots(const T* x, const T* y, std::ptrdiff_t b, std::ptrdiff_t n, double* out);
+
+    // z = a x + b y + c z for arrays of so many elements; z is not read where c is 0.
+    static void combine(std::ptrdiff_t size, T a, const T* x, T b, const T* y, T c, T* z);
+
+    // count elements, which may overlap if `to` lies before `from`.
+    static void copy(const T* from, std::ptrdiff_t count, T* to);
 };
 
 extern template struct TallCpu<float>;

@@ -7,6 +7,7 @@
 
 #include "fastsoft/core/block.hpp"
 #include "fastsoft/detail/kmeans_pixel.hpp"
+#include "fastsoft/detail/sums_block.hpp"
 #include "fastsoft/detail/value_range_block.hpp"
 
 // k-means: assignment, sums per cluster, the farthest point, and greedy k-means++. Sums over points are trees whose
@@ -23,15 +24,6 @@ struct KmeansData {
 
     FASTSOFT_HD double weight(std::ptrdiff_t i) const { return weights == nullptr ? 1.0 : weights[i]; }
 };
-
-// Sums of the threads of a block into sums[0]: the first half of what is left takes from the second.
-template <class Sum, int Threads>
-FASTSOFT_HD void sum_phase(int phase, Sum (&sums)[Threads], int thread) {
-    const int half = Threads >> (phase + 1);
-    if (thread < half) {
-        sums[thread] += sums[thread + half];
-    }
-}
 
 // Sum of weight times squared distance, and number of labels that changed.
 struct KmeansError {
@@ -301,36 +293,6 @@ private:
             }
         }
         registers.sum = sum;
-    }
-};
-
-// Sums of all chunks in order, a thread per column.
-struct ColumnSumsBlock {
-    static constexpr int kThreads = 128;
-
-    struct Arguments {
-        const double* values;  // (n_rows, n_cols)
-        std::ptrdiff_t n_rows;
-        std::ptrdiff_t n_cols;
-        double* out;
-    };
-
-    using Shared = Nothing;
-    using Registers = Nothing;
-
-    FASTSOFT_HD static std::ptrdiff_t n_blocks(const Arguments& a) { return divide_up(a.n_cols, kThreads); }
-    FASTSOFT_HD static int n_phases(const Arguments&) { return 1; }
-
-    FASTSOFT_HD static void phase(int, const Arguments& a, Shared&, Registers&, std::ptrdiff_t block, int thread) {
-        const std::ptrdiff_t col = block * kThreads + thread;
-        if (col >= a.n_cols) {
-            return;
-        }
-        double sum = 0.0;
-        for (std::ptrdiff_t row = 0; row < a.n_rows; ++row) {
-            sum += a.values[row * a.n_cols + col];
-        }
-        a.out[col] = sum;
     }
 };
 

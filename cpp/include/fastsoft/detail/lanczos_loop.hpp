@@ -13,7 +13,7 @@
 #include "fastsoft/core/monitor.hpp"
 #include "fastsoft/core/solver_info.hpp"
 
-// The thick-restart block Lanczos iteration, over a Backend that owns the long vectors (TallCpu on the CPU) and an
+// The thick-restart block Lanczos iteration, over a Tall that knows where long vectors live (TallCpu, TallCuda) and an
 // Apply that multiplies a block by a symmetric operator B. Nothing here names a device.
 namespace fastsoft::detail {
 
@@ -21,33 +21,63 @@ using SmallMatrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen:
 
 // How eigenvalues theta of B map to wanted ones: ascending order of `value` is the order of preference.
 struct Target {
-    bool inverted = true;  // value = shift + 1 / theta, else value = shift - theta
+    enum class Map {
+        kInverse,   // B = (A - shift)^-1: value = shift + 1 / theta
+        kNegative,  // B = shift - A: value = shift - theta
+        kFilter     // B = p(A), p within -1..1 for unwanted eigenvalues, above 1 and falling for wanted ones
+    };
+    Map map = Map::kInverse;
     double shift = 0.0;
     double scale = 1.0;             // lambda_max, to which residuals of A are relative
-    std::ptrdiff_t n_negative = 0;  // inverted: exact number of negative theta
+    std::ptrdiff_t n_negative = 0;  // kInverse: exact number of negative theta
+    double spread = 1.0;            // kFilter: bound on the distance of any two eigenvalues of A, relative to scale
+    // kFilter: give up after so many restarts while wanted theta are not above 1: there are too few such eigenvalues.
+    int patience = std::numeric_limits<int>::max();
 
-    double value(double theta) const { return inverted ? shift + 1.0 / theta : shift - theta; }
-
-    // Bound on ||A v - value v|| / scale from the residual of B: A - shift = B^-1, so r_A = -(A - shift) r_B / theta.
-    double relative_residual(double theta, double residual) const {
-        return inverted ? residual / std::max(std::abs(theta), std::numeric_limits<double>::min()) : residual / scale;
+    // Orders eigenvalues as those of A are ordered; for kFilter it is not one of them.
+    double value(double theta) const {
+        return map == Map::kInverse ? shift + 1.0 / theta : (map == Map::kNegative ? shift - theta : -theta);
     }
+
+    // Bound on ||A v - value v|| / scale from the residual of B.
+    // kInverse: A - shift = B^-1, so r_A = -(A - shift) r_B / theta.
+    // kFilter: with p(lambda) = theta, |p(mu) - theta| >= theta - 1 for every unwanted mu, |mu - lambda| <= spread.
+    double relative_residual(double theta, double residual) const {
+        switch (map) {
+            case Map::kInverse:
+                return residual / std::max(std::abs(theta), std::numeric_limits<double>::min());
+            case Map::kNegative:
+                return residual / scale;
+            default:
+                return theta > 1.0 ? spread * residual / (theta - 1.0) : std::numeric_limits<double>::infinity();
+        }
+    }
+
+    bool too_few(double theta) const { return map == Map::kFilter && theta <= 1.0; }
 };
 
-template <class T, class Backend, class Apply>
+template <class T, class Tall, class Apply>
 class BlockLanczos {
 public:
     // basis: (n_basis + block, n).
-    BlockLanczos(T* basis, std::ptrdiff_t n, std::ptrdiff_t k, std::ptrdiff_t block, std::ptrdiff_t n_basis,
-                 std::uint64_t seed, const Target& target, Apply& apply)
-        : v_(basis), n_(n), k_(k), b_(block), capacity_(n_basis), seed_(seed), target_(target), apply_(apply) {
+    BlockLanczos(const Tall& tall, T* basis, std::ptrdiff_t n, std::ptrdiff_t k, std::ptrdiff_t block,
+                 std::ptrdiff_t n_basis, std::uint64_t seed, const Target& target, Apply& apply)
+        : tall_(tall),
+          v_(basis),
+          n_(n),
+          k_(k),
+          b_(block),
+          capacity_(n_basis),
+          seed_(seed),
+          target_(target),
+          apply_(apply) {
         h_ = SmallMatrix::Zero(capacity_ + b_, capacity_ + b_);
     }
 
     // Afterwards the first k rows of the basis are the Ritz vectors, by ascending value.
     SolverInfo run(double tolerance, int max_restarts, Monitor& monitor) {
         SolverInfo info;
-        Backend::fill_normal(v_, b_, n_, seed_, stream_);
+        tall_.fill_normal(v_, b_, n_, seed_, stream_);
         stream_ += static_cast<std::uint64_t>(b_);
         orthonormalise(0);
         std::ptrdiff_t m = 0;  // columns of h_ that are filled
@@ -60,8 +90,8 @@ public:
                 const std::ptrdiff_t n_converged = check(m, next, tolerance, info.residual);
                 monitor.report(static_cast<double>(n_converged) / static_cast<double>(k_ + 1));
                 info.converged = n_converged == k_;
-                if (info.converged || (m + b_ > capacity_ && restart == max_restarts)) {
-                    Backend::rotate(v_, m, n_, wanted(k_).data(), k_);
+                if (info.converged || (m + b_ > capacity_ && (restart == max_restarts || given_up(restart)))) {
+                    tall_.rotate(v_, m, n_, wanted(k_).data(), k_);
                     return info;
                 }
                 next_check_ = m + b_;
@@ -76,7 +106,15 @@ public:
         }
     }
 
+    // The eigenvalues of B found are not those wanted: fewer than k lie above 1.
+    bool has_too_few() const { return target_.too_few(theta_[order_[static_cast<std::size_t>(k_ - 1)]]); }
+
+    // Smallest eigenvalue of B on the space searched last.
+    double lowest_theta() const { return theta_[0]; }
+
 private:
+    bool given_up(int restart) const { return restart >= target_.patience && has_too_few(); }
+
     T* row(std::ptrdiff_t i) const { return v_ + i * n_; }
 
     // Orthogonalises the new block at rows m + b against all before it, twice (classical Gram-Schmidt: "twice is
@@ -89,16 +127,16 @@ private:
         SmallMatrix second(filled, b_);
         T* const w = row(filled);
         if (m == restarted_at_) {
-            Backend::project(v_, filled, w, b_, n_, first.data());
-            Backend::project_out(v_, filled, w, b_, n_, first.data(), second.data());
+            tall_.project(v_, filled, w, b_, n_, first.data());
+            tall_.project_out(v_, filled, w, b_, n_, first.data(), second.data());
         } else {
             const std::ptrdiff_t near = filled - std::min(filled, 2 * b_);
             first.topRows(near).setZero();
-            Backend::project(row(near), filled - near, w, b_, n_, first.row(near).data());
-            Backend::project_out(row(near), filled - near, w, b_, n_, first.row(near).data(), nullptr);
-            Backend::project(v_, filled, w, b_, n_, second.data());
+            tall_.project(row(near), filled - near, w, b_, n_, first.row(near).data());
+            tall_.project_out(row(near), filled - near, w, b_, n_, first.row(near).data(), nullptr);
+            tall_.project(v_, filled, w, b_, n_, second.data());
         }
-        Backend::project_out(v_, filled, w, b_, n_, second.data(), nullptr);
+        tall_.project_out(v_, filled, w, b_, n_, second.data(), nullptr);
         first += second;
         h_.block(0, m, filled, b_) = first;
         h_.block(m, 0, b_, m) = first.topRows(m).transpose();
@@ -117,7 +155,7 @@ private:
         T* const w = row(at);
         for (int pass = 0; pass < 5; ++pass) {
             SmallMatrix gram(b_, b_);
-            Backend::gram(w, b_, n_, gram.data());
+            tall_.gram(w, b_, n_, gram.data());
             const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> eig(gram);
             const Eigen::VectorXd lengths = eig.eigenvalues().cwiseMax(0.0).cwiseSqrt();
             // Squaring the block leaves shares below sqrt(eps) as noise; shares below eps of what the operator returned
@@ -136,7 +174,7 @@ private:
                 }
             }
             const SmallMatrix shrink = inverse.asDiagonal() * eig.eigenvectors().transpose();
-            Backend::transform(w, b_, n_, shrink.data());
+            tall_.transform(w, b_, n_, shrink.data());
             total = total * (eig.eigenvectors() * kept.asDiagonal()).eval();
             if (n_lost > 0) {
                 fill_orthogonal(w, n_lost, at);
@@ -149,14 +187,14 @@ private:
 
     // count random vectors orthogonal to the first `before` rows.
     void fill_orthogonal(T* w, std::ptrdiff_t count, std::ptrdiff_t before) {
-        Backend::fill_normal(w, count, n_, seed_, stream_);
+        tall_.fill_normal(w, count, n_, seed_, stream_);
         stream_ += static_cast<std::uint64_t>(count);
         if (before > 0) {
             SmallMatrix first(before, count);
             SmallMatrix second(before, count);
-            Backend::project(v_, before, w, count, n_, first.data());
-            Backend::project_out(v_, before, w, count, n_, first.data(), second.data());
-            Backend::project_out(v_, before, w, count, n_, second.data(), nullptr);
+            tall_.project(v_, before, w, count, n_, first.data());
+            tall_.project_out(v_, before, w, count, n_, first.data(), second.data());
+            tall_.project_out(v_, before, w, count, n_, second.data(), nullptr);
         }
     }
 
@@ -184,7 +222,7 @@ private:
             n_converged += residual <= tolerance ? 1 : 0;
         }
         // Inertia says how many eigenvalues lie below the shift: with fewer found, some are still missing.
-        if (target_.inverted && n_negative < std::min(target_.n_negative, k_)) {
+        if (target_.map == Target::Map::kInverse && n_negative < std::min(target_.n_negative, k_)) {
             n_converged = std::min(n_converged, k_ - 1);
         }
         return n_converged;
@@ -205,8 +243,8 @@ private:
         std::ptrdiff_t keep = k_ + std::max<std::ptrdiff_t>((m - k_) / 3, 1);
         keep = std::min(keep, m - b_);
         const SmallMatrix q = wanted(keep);
-        Backend::rotate(v_, m, n_, q.data(), keep);
-        std::copy(row(m), row(m) + b_ * n_, row(keep));
+        tall_.rotate(v_, m, n_, q.data(), keep);
+        tall_.copy(row(m), b_ * n_, row(keep));
         restarted_at_ = keep;
         h_.setZero();
         for (std::ptrdiff_t i = 0; i < keep; ++i) {
@@ -215,6 +253,7 @@ private:
         return keep;
     }
 
+    const Tall& tall_;
     T* v_;
     std::ptrdiff_t n_;
     std::ptrdiff_t k_;

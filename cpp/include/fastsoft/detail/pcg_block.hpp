@@ -15,13 +15,15 @@ namespace fastsoft::detail {
 template <class T>
 struct PcgResidualBody {
     static constexpr int kSums = 1;
+    static constexpr int kPerThread = 4;
     const T* b;
     T* r;
     std::ptrdiff_t n;
 
     FASTSOFT_HD Nothing begin(std::ptrdiff_t) const { return {}; }
-    FASTSOFT_HD void element(std::ptrdiff_t column, std::ptrdiff_t i, const Nothing&, double* sums) const {
-        const T value = b[column * n + i] - r[column * n + i];
+    FASTSOFT_HD T load(std::ptrdiff_t column, std::ptrdiff_t i) const { return b[column * n + i] - r[column * n + i]; }
+    FASTSOFT_HD void finish(std::ptrdiff_t column, std::ptrdiff_t i, const Nothing&, const T& value,
+                            double* sums) const {
         r[column * n + i] = value;
         sums[0] += static_cast<double>(value) * static_cast<double>(value);
     }
@@ -31,6 +33,7 @@ struct PcgResidualBody {
 template <class T>
 struct PcgAdvanceBody {
     static constexpr int kSums = 2;
+    static constexpr int kPerThread = 4;
     T* x;
     T* r;
     const T* p;
@@ -39,17 +42,25 @@ struct PcgAdvanceBody {
     const double* numbers;  // (n_columns, kColumnSlots)
     std::ptrdiff_t n;
 
+    struct Loaded {
+        T x, r, p, q, m;
+    };
+
     FASTSOFT_HD T begin(std::ptrdiff_t column) const {
         return static_cast<T>(numbers[column * kColumnSlots + kStepLength]);
     }
-    FASTSOFT_HD void element(std::ptrdiff_t column, std::ptrdiff_t i, const T& alpha, double* sums) const {
+    FASTSOFT_HD Loaded load(std::ptrdiff_t column, std::ptrdiff_t i) const {
         const std::ptrdiff_t at = column * n + i;
-        x[at] += alpha * p[at];
-        const T value = r[at] - alpha * q[at];
+        return {x[at], r[at], p[at], q[at], inverse_diagonal == nullptr ? T(1) : inverse_diagonal[i]};
+    }
+    FASTSOFT_HD void finish(std::ptrdiff_t column, std::ptrdiff_t i, const T& alpha, const Loaded& in,
+                            double* sums) const {
+        const std::ptrdiff_t at = column * n + i;
+        const T value = in.r - alpha * in.q;
+        x[at] = in.x + alpha * in.p;
         r[at] = value;
-        const T z = inverse_diagonal == nullptr ? value : inverse_diagonal[i] * value;
         sums[0] += static_cast<double>(value) * static_cast<double>(value);
-        sums[1] += static_cast<double>(value) * static_cast<double>(z);
+        sums[1] += static_cast<double>(value) * static_cast<double>(in.m * value);
     }
 };
 
@@ -57,18 +68,26 @@ struct PcgAdvanceBody {
 template <class T>
 struct PcgStartBody {
     static constexpr int kSums = 1;
+    static constexpr int kPerThread = 4;
     const T* r;
     const T* z;
     const T* inverse_diagonal;
     T* p;
     std::ptrdiff_t n;
 
+    struct Loaded {
+        T r, z;
+    };
+
     FASTSOFT_HD Nothing begin(std::ptrdiff_t) const { return {}; }
-    FASTSOFT_HD void element(std::ptrdiff_t column, std::ptrdiff_t i, const Nothing&, double* sums) const {
+    FASTSOFT_HD Loaded load(std::ptrdiff_t column, std::ptrdiff_t i) const {
         const std::ptrdiff_t at = column * n + i;
-        const T value = inverse_diagonal == nullptr ? z[at] : inverse_diagonal[i] * z[at];
-        p[at] = value;
-        sums[0] += static_cast<double>(r[at]) * static_cast<double>(value);
+        return {r[at], inverse_diagonal == nullptr ? z[at] : inverse_diagonal[i] * z[at]};
+    }
+    FASTSOFT_HD void finish(std::ptrdiff_t column, std::ptrdiff_t i, const Nothing&, const Loaded& in,
+                            double* sums) const {
+        p[column * n + i] = in.z;
+        sums[0] += static_cast<double>(in.r) * static_cast<double>(in.z);
     }
 };
 
@@ -76,17 +95,24 @@ struct PcgStartBody {
 template <class T>
 struct PcgDirectBody {
     static constexpr int kSums = 0;
+    static constexpr int kPerThread = 4;
     const T* z;
     const T* inverse_diagonal;
     T* p;
     std::ptrdiff_t n;
     T beta[kColumnGroup];
 
+    struct Loaded {
+        T z, p;
+    };
+
     FASTSOFT_HD T begin(std::ptrdiff_t column) const { return beta[column]; }
-    FASTSOFT_HD void element(std::ptrdiff_t column, std::ptrdiff_t i, const T& factor, double*) const {
+    FASTSOFT_HD Loaded load(std::ptrdiff_t column, std::ptrdiff_t i) const {
         const std::ptrdiff_t at = column * n + i;
-        const T value = inverse_diagonal == nullptr ? z[at] : inverse_diagonal[i] * z[at];
-        p[at] = value + factor * p[at];
+        return {inverse_diagonal == nullptr ? z[at] : inverse_diagonal[i] * z[at], p[at]};
+    }
+    FASTSOFT_HD void finish(std::ptrdiff_t column, std::ptrdiff_t i, const T& factor, const Loaded& in, double*) const {
+        p[column * n + i] = in.z + factor * in.p;
     }
 };
 

@@ -50,8 +50,8 @@ struct PixelPlanesBlock {
                 continue;
             }
             if (phase == 0) {
-                const std::ptrdiff_t from = a.pixels != nullptr ? static_cast<std::ptrdiff_t>(a.pixels[pixel0 + pixel])
-                                                                : pixel0 + pixel;
+                const std::ptrdiff_t from =
+                    a.pixels != nullptr ? static_cast<std::ptrdiff_t>(a.pixels[pixel0 + pixel]) : pixel0 + pixel;
                 shared.tile[plane][pixel] = static_cast<T>(a.values(from, plane0 + plane));
             } else {
                 a.out[(plane0 + plane) * a.count + pixel0 + pixel] = shared.tile[plane][pixel];
@@ -63,8 +63,8 @@ private:
     FASTSOFT_HD static std::ptrdiff_t size_of(std::ptrdiff_t stride) { return stride < 0 ? -stride : stride; }
 };
 
-// Sums of rows in double: of pieces of a fixed length, a block each. A thread adds every 256th number of the piece, then the
-// first half of what is left takes from the second.
+// Sums of rows in double: of pieces of a fixed length, a block each. A thread adds every 256th number of the piece,
+// then the first half of what is left takes from the second.
 template <class T>
 struct RowSumsBlock {
     static constexpr int kThreads = 256;

@@ -60,6 +60,7 @@ struct RelaxPlanes {
 template <class T>
 struct RelaxTargetBody {
     static constexpr int kSums = 0;
+    static constexpr int kPerThread = 1;
     RelaxPlanes<T> planes;
     View<const T, 3> segments;
     View<const T, 2> gradient;
@@ -67,7 +68,8 @@ struct RelaxTargetBody {
     T gamma;
 
     FASTSOFT_HD Nothing begin(std::ptrdiff_t) const { return {}; }
-    FASTSOFT_HD void element(std::ptrdiff_t, std::ptrdiff_t pixel, const Nothing&, double*) const {
+    FASTSOFT_HD Nothing load(std::ptrdiff_t, std::ptrdiff_t) const { return {}; }
+    FASTSOFT_HD void finish(std::ptrdiff_t, std::ptrdiff_t pixel, const Nothing&, const Nothing&, double*) const {
         const std::ptrdiff_t row = pixel / segments.extent(1);
         const std::ptrdiff_t col = pixel % segments.extent(1);
         for (std::ptrdiff_t i = 0; i < planes.n_layers; ++i) {
@@ -85,11 +87,13 @@ struct RelaxTargetBody {
 template <class T, bool Sparse>
 struct RelaxWeightsBody {
     static constexpr int kSums = 1;
+    static constexpr int kPerThread = 1;
     RelaxPlanes<T> planes;
     T clamp;
 
     FASTSOFT_HD Nothing begin(std::ptrdiff_t) const { return {}; }
-    FASTSOFT_HD void element(std::ptrdiff_t, std::ptrdiff_t pixel, const Nothing&, double* sums) const {
+    FASTSOFT_HD Nothing load(std::ptrdiff_t, std::ptrdiff_t) const { return {}; }
+    FASTSOFT_HD void finish(std::ptrdiff_t, std::ptrdiff_t pixel, const Nothing&, const Nothing&, double* sums) const {
         const T diagonal = planes.diagonal[pixel];
         for (std::ptrdiff_t i = 0; i < planes.n_layers; ++i) {
             const std::ptrdiff_t at = i * planes.n + pixel;
@@ -113,10 +117,12 @@ struct RelaxWeightsBody {
 template <class T>
 struct RelaxResidualBody {
     static constexpr int kSums = 1;
+    static constexpr int kPerThread = 1;
     RelaxPlanes<T> planes;
 
     FASTSOFT_HD Nothing begin(std::ptrdiff_t) const { return {}; }
-    FASTSOFT_HD void element(std::ptrdiff_t, std::ptrdiff_t pixel, const Nothing&, double* sums) const {
+    FASTSOFT_HD Nothing load(std::ptrdiff_t, std::ptrdiff_t) const { return {}; }
+    FASTSOFT_HD void finish(std::ptrdiff_t, std::ptrdiff_t pixel, const Nothing&, const Nothing&, double* sums) const {
         const T sum = planes.layer_sum(planes.x, pixel);
         for (std::ptrdiff_t i = 0; i < planes.n_layers; ++i) {
             const std::ptrdiff_t at = i * planes.n + pixel;
@@ -131,10 +137,12 @@ struct RelaxResidualBody {
 template <class T>
 struct RelaxProductBody {
     static constexpr int kSums = 1;
+    static constexpr int kPerThread = 1;
     RelaxPlanes<T> planes;
 
     FASTSOFT_HD Nothing begin(std::ptrdiff_t) const { return {}; }
-    FASTSOFT_HD void element(std::ptrdiff_t, std::ptrdiff_t pixel, const Nothing&, double* sums) const {
+    FASTSOFT_HD Nothing load(std::ptrdiff_t, std::ptrdiff_t) const { return {}; }
+    FASTSOFT_HD void finish(std::ptrdiff_t, std::ptrdiff_t pixel, const Nothing&, const Nothing&, double* sums) const {
         const T sum = planes.layer_sum(planes.p, pixel);
         for (std::ptrdiff_t i = 0; i < planes.n_layers; ++i) {
             const std::ptrdiff_t at = i * planes.n + pixel;
@@ -149,15 +157,20 @@ struct RelaxProductBody {
 template <class T>
 struct RelaxAdvanceBody {
     static constexpr int kSums = 2;
+    static constexpr int kPerThread = 1;
     RelaxPlanes<T> planes;
     const double* numbers;  // (kColumnSlots)
 
     FASTSOFT_HD T begin(std::ptrdiff_t) const { return static_cast<T>(numbers[kStepLength]); }
-    FASTSOFT_HD void element(std::ptrdiff_t, std::ptrdiff_t pixel, const T& alpha, double* sums) const {
+    FASTSOFT_HD Nothing load(std::ptrdiff_t, std::ptrdiff_t) const { return {}; }
+    FASTSOFT_HD void finish(std::ptrdiff_t, std::ptrdiff_t pixel, const T& alpha, const Nothing&, double* sums) const {
         for (std::ptrdiff_t i = 0; i < planes.n_layers; ++i) {
             const std::ptrdiff_t at = i * planes.n + pixel;
-            planes.x[at] += alpha * planes.p[at];
-            planes.r[at] -= alpha * planes.q[at];
+            // All is loaded before something is stored.
+            const T x = planes.x[at] + alpha * planes.p[at];
+            const T r = planes.r[at] - alpha * planes.q[at];
+            planes.x[at] = x;
+            planes.r[at] = r;
         }
         const T shift = planes.shift(pixel);
         for (std::ptrdiff_t i = 0; i < planes.n_layers; ++i) {
@@ -173,11 +186,13 @@ struct RelaxAdvanceBody {
 template <class T, bool First>
 struct RelaxDirectBody {
     static constexpr int kSums = First ? 1 : 0;
+    static constexpr int kPerThread = 1;
     RelaxPlanes<T> planes;
     T beta;
 
     FASTSOFT_HD Nothing begin(std::ptrdiff_t) const { return {}; }
-    FASTSOFT_HD void element(std::ptrdiff_t, std::ptrdiff_t pixel, const Nothing&, double* sums) const {
+    FASTSOFT_HD Nothing load(std::ptrdiff_t, std::ptrdiff_t) const { return {}; }
+    FASTSOFT_HD void finish(std::ptrdiff_t, std::ptrdiff_t pixel, const Nothing&, const Nothing&, double* sums) const {
         const T shift = planes.shift(pixel);
         for (std::ptrdiff_t i = 0; i < planes.n_layers; ++i) {
             const std::ptrdiff_t at = i * planes.n + pixel;
@@ -196,11 +211,13 @@ struct RelaxDirectBody {
 template <class T>
 struct RelaxWriteBody {
     static constexpr int kSums = 0;
+    static constexpr int kPerThread = 1;
     RelaxPlanes<T> planes;
     View<T, 3> out;
 
     FASTSOFT_HD Nothing begin(std::ptrdiff_t) const { return {}; }
-    FASTSOFT_HD void element(std::ptrdiff_t, std::ptrdiff_t pixel, const Nothing&, double*) const {
+    FASTSOFT_HD Nothing load(std::ptrdiff_t, std::ptrdiff_t) const { return {}; }
+    FASTSOFT_HD void finish(std::ptrdiff_t, std::ptrdiff_t pixel, const Nothing&, const Nothing&, double*) const {
         for (std::ptrdiff_t i = 0; i < planes.n_layers; ++i) {
             out(pixel / out.extent(1), pixel % out.extent(1), i) = planes.x[i * planes.n + pixel];
         }

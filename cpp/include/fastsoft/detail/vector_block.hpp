@@ -20,15 +20,19 @@ constexpr int kColumnGroup = 128;
 
 // A pass over n_columns vectors of n elements. Body:
 //
-//     static constexpr int kSums;                                  sums per column, 0 to 2
+//     static constexpr int kSums;        sums per column, 0 to 2
+//     static constexpr int kPerThread;   elements of a thread
 //     auto begin(std::ptrdiff_t column) const;                     what all elements of a column share
-//     void element(std::ptrdiff_t column, std::ptrdiff_t i, const auto& shared, double* sums) const;
+//     auto load(std::ptrdiff_t column, std::ptrdiff_t i) const;    what is read of an element
+//     void finish(std::ptrdiff_t column, std::ptrdiff_t i, const auto& shared, const auto& loaded, double* sums) const;
 //
-// both FASTSOFT_HD; element adds to sums[0 .. kSums - 1]. partial is (n_columns, n_chunks, kSums).
+// all of them FASTSOFT_HD; finish writes, and adds to sums[0 .. kSums - 1]. A thread loads all of its elements before
+// it finishes the first: a store that might change what is loaded next would hold that up. partial is (n_columns,
+// n_chunks, kSums).
 template <class Body>
 struct ColumnsBlock {
     static constexpr int kThreads = 256;
-    static constexpr int kPerThread = 4;
+    static constexpr int kPerThread = Body::kPerThread;
     static constexpr int kSums = Body::kSums;
 
     struct Arguments {
@@ -55,11 +59,17 @@ struct ColumnsBlock {
             const std::ptrdiff_t first = block % n_chunks(a.n) * kThreads * kPerThread + thread;
             const auto common = a.body.begin(column);
             double sums[kSums == 0 ? 1 : kSums] = {};
+            decltype(a.body.load(column, first)) loaded[kPerThread]{};
             FASTSOFT_UNROLL(4)
             for (int j = 0; j < kPerThread; ++j) {
-                const std::ptrdiff_t i = first + j * kThreads;
-                if (i < a.n) {
-                    a.body.element(column, i, common, sums);
+                if (first + j * kThreads < a.n) {
+                    loaded[j] = a.body.load(column, first + j * kThreads);
+                }
+            }
+            FASTSOFT_UNROLL(4)
+            for (int j = 0; j < kPerThread; ++j) {
+                if (first + j * kThreads < a.n) {
+                    a.body.finish(column, first + j * kThreads, common, loaded[j], sums);
                 }
             }
             FASTSOFT_UNROLL(2)
@@ -147,13 +157,21 @@ struct ColumnSumsBlock {
 template <class T>
 struct DotBody {
     static constexpr int kSums = 1;
+    static constexpr int kPerThread = 4;
     const T* x;
     const T* y;
     std::ptrdiff_t n;
 
+    struct Loaded {
+        T x, y;
+    };
+
     FASTSOFT_HD Nothing begin(std::ptrdiff_t) const { return {}; }
-    FASTSOFT_HD void element(std::ptrdiff_t column, std::ptrdiff_t i, const Nothing&, double* sums) const {
-        sums[0] += static_cast<double>(x[column * n + i]) * static_cast<double>(y[column * n + i]);
+    FASTSOFT_HD Loaded load(std::ptrdiff_t column, std::ptrdiff_t i) const {
+        return {x[column * n + i], y[column * n + i]};
+    }
+    FASTSOFT_HD void finish(std::ptrdiff_t, std::ptrdiff_t, const Nothing&, const Loaded& in, double* sums) const {
+        sums[0] += static_cast<double>(in.x) * static_cast<double>(in.y);
     }
 };
 
@@ -161,6 +179,7 @@ struct DotBody {
 template <class T>
 struct KeepBody {
     static constexpr int kSums = 0;
+    static constexpr int kPerThread = 4;
     const T* x;
     const T* p;
     T alpha;
@@ -168,8 +187,11 @@ struct KeepBody {
     std::ptrdiff_t n;
 
     FASTSOFT_HD Nothing begin(std::ptrdiff_t) const { return {}; }
-    FASTSOFT_HD void element(std::ptrdiff_t column, std::ptrdiff_t i, const Nothing&, double*) const {
-        to[column * n + i] = x[column * n + i] - alpha * p[column * n + i];
+    FASTSOFT_HD T load(std::ptrdiff_t column, std::ptrdiff_t i) const {
+        return x[column * n + i] - alpha * p[column * n + i];
+    }
+    FASTSOFT_HD void finish(std::ptrdiff_t column, std::ptrdiff_t i, const Nothing&, const T& value, double*) const {
+        to[column * n + i] = value;
     }
 };
 

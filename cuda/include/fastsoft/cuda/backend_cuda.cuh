@@ -25,7 +25,7 @@ public:
         : context_(context),
           n_(n),
           n_columns_(n_columns),
-          partial_(context, static_cast<std::size_t>(kMaxSums * n_columns * n_chunks())),
+          partial_(context, static_cast<std::size_t>(kMaxSums * n_columns * divide_up(n, kLeastChunk))),
           numbers_(context, static_cast<std::size_t>(n_columns * detail::kColumnSlots)),
           host_(static_cast<std::size_t>(n_columns * detail::kColumnSlots)) {
         numbers_.clear(host_.size());
@@ -37,9 +37,9 @@ public:
     template <class Body>
     void pass(const char* name, const Body& body, std::ptrdiff_t first, std::ptrdiff_t count) const {
         using Block = detail::ColumnsBlock<Body>;
-        static_assert(Block::kSums <= kMaxSums);
+        static_assert(Block::kSums <= kMaxSums && Block::kThreads * Block::kPerThread >= kLeastChunk);
         launch<Block>(context_, vector_kernel<Block>, name,
-                      {body, n_, count, partial_.data() + first * n_chunks() * Block::kSums});
+                      {body, n_, count, partial_.data() + first * Block::n_chunks(n_) * Block::kSums});
     }
 
     // The same over all columns; adds the sums up to the numbers from `slot` on.
@@ -47,8 +47,9 @@ public:
     void sum(const char* name, const Body& body, int slot) const {
         pass(name, body, 0, n_columns_);
         using Block = detail::ColumnSumsBlock<Body::kSums, false>;
-        launch<Block>(context_, vector_kernel<Block>, name,
-                      {partial_.data(), n_chunks(), n_columns_, numbers_.data(), slot, {}});
+        launch<Block>(
+            context_, vector_kernel<Block>, name,
+            {partial_.data(), detail::ColumnsBlock<Body>::n_chunks(n_), n_columns_, numbers_.data(), slot, {}});
     }
 
     // The same for p.q, which gives the step lengths of the active columns, too.
@@ -57,9 +58,14 @@ public:
         static_assert(Body::kSums == 1);
         using Block = detail::ColumnSumsBlock<1, true>;
         pass(name, body, 0, n_columns_);
+        const std::ptrdiff_t n_chunks = detail::ColumnsBlock<Body>::n_chunks(n_);
         for_groups([&](std::ptrdiff_t first, std::ptrdiff_t count) {
-            typename Block::Arguments arguments{partial_.data() + first * n_chunks(),           n_chunks(),       count,
-                                                numbers_.data() + first * detail::kColumnSlots, detail::kStepDot, {}};
+            typename Block::Arguments arguments{partial_.data() + first * n_chunks,
+                                                n_chunks,
+                                                count,
+                                                numbers_.data() + first * detail::kColumnSlots,
+                                                detail::kStepDot,
+                                                {}};
             for (std::ptrdiff_t c = 0; c < count; ++c) {
                 arguments.active[c] = active[static_cast<std::size_t>(first + c)] != 0;
             }
@@ -94,10 +100,9 @@ public:
     }
 
 private:
+    // What partial sums need room for: passes with one element per thread.
     static constexpr std::ptrdiff_t kMaxSums = 2;
-
-    // Of no body in particular: chunks are the same for all.
-    std::ptrdiff_t n_chunks() const { return detail::ColumnsBlock<detail::DotBody<float>>::n_chunks(n_); }
+    static constexpr std::ptrdiff_t kLeastChunk = 256;
 
     const Context& context_;
     std::ptrdiff_t n_;
