@@ -79,6 +79,22 @@ def test_tiles_do_not_show(image, device_backend, monkeypatch):
     assert_alike(fastsoft.decompose_colors(image, **options), whole)
 
 
+def test_nothing_leaves_the_device_between_the_stages(image, weights, device_backend, monkeypatch):
+    moved = device_backend.array(image)
+
+    def leave(*_):
+        raise AssertionError("an array left the device")
+
+    models = default_model(), load_model(weights)
+    with monkeypatch.context() as patch:
+        for name in ("cpu", "numpy", "__array__"):
+            patch.setattr(torch.Tensor, name, leave)
+        for model in models:
+            for smooth in (0, 2):
+                layers = fastsoft.decompose_colors(moved, PALETTE, weights=model, smooth=smooth)
+    assert device_backend.numpy(layers.alphas).shape == (*image.shape[:2], 3)
+
+
 def test_alphas_are_processed_where_they_are(image, device_backend):
     seen = []
 
@@ -152,18 +168,18 @@ def test_a_device_without_room_is_refused_before_the_start(image, device_backend
 
 def test_estimates_of_memory_are_those_of_the_tensors(device_backend, rng, monkeypatch, dtype):
     """What the photograph's pixels cost; what does not depend on them is made small here, and measured below."""
-    monkeypatch.setattr(network_layers, "TILE_SIZE", 4 * (2 * network_layers.HALO + 16) ** 2)
+    monkeypatch.setattr(network_layers, "TILE_SIZE", 4 * (2 * network_layers.HALO + 32) ** 2)
     monkeypatch.setattr("fastsoft.layers.simplex._TENSOR_CHUNK", 64)
     peaks, estimates = [], []
-    for shape in ((192, 192, 3), (192, 384, 3)):
+    for shape in ((32, 320, 3), (32, 640, 3)):
         image = device_backend.array(rng.random(shape).astype(dtype))
         with PeakMemory() as memory:
             fastsoft.decompose_colors(image, 4)
         peaks.append(memory.peak)
         estimates.append(device_memory(shape, 4, itemsize=dtype.itemsize))
     # The photograph itself was there before.
-    measured = (peaks[1] - peaks[0]) / 192**2 + 3 * dtype.itemsize
-    estimated = (estimates[1] - estimates[0]) / 192**2
+    measured = (peaks[1] - peaks[0]) / (32 * 320) + 3 * dtype.itemsize
+    estimated = (estimates[1] - estimates[0]) / (32 * 320)
     # Of the smaller photograph it is still the tile that takes most.
     assert 0.4 * estimated < measured < 1.02 * estimated
 

@@ -84,6 +84,20 @@ def test_augmentation_refinement_and_planes(network_with_planes, device_backend,
     np.testing.assert_allclose(found, expected, atol=20 * ALPHA)
 
 
+def test_nothing_leaves_the_device_on_the_way(network, device_backend, rng, monkeypatch):
+    image, trimap = device_backend.array(photo(rng, 60, 80)), device_backend.array(blob(60, 80))
+
+    def leave(*_):
+        raise AssertionError("an array left the device")
+
+    with monkeypatch.context() as patch:
+        for name in ("cpu", "numpy", "__array__"):
+            patch.setattr(torch.Tensor, name, leave)
+        layers = fastsoft.matte(image, trimap, weights=network)
+        network_matting(image, trimap, weights=network, augment=True)
+    assert device_backend.numpy(layers.alphas).shape == (60, 80, 2)
+
+
 @pytest.mark.parametrize("value", [0, 255])
 def test_trimaps_without_unknown_pixels(network, device_backend, rng, value):
     image, trimap = photo(rng, 20, 30), np.full((20, 30), value, dtype=np.uint8)
