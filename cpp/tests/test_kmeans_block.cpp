@@ -276,7 +276,7 @@ void check_moments(ptrdiff_t n, ptrdiff_t d, bool weighted, Order order) {
         Guarded<double> sums(n_chunks * n_slots);
         Guarded<double> totals(n_slots);
         emulate<Covariance>({problem.data(), mean.data(), kChunk, lanes, sums.data()}, order);
-        emulate<detail::ColumnSumsBlock>({sums.data(), n_chunks, n_slots, totals.data(), 2.0}, order);
+        emulate<detail::ColumnMeansBlock>({sums.data(), n_chunks, n_slots, totals.data(), 2.0}, order);
         CHECK(sums.intact() && totals.intact());
         ptrdiff_t slot = 0;
         for (ptrdiff_t row = 0; row < d; ++row) {
