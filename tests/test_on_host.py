@@ -22,7 +22,13 @@ CALLS = {
     "guided_filter": lambda b, image: [b.numpy(fastsoft.guided_filter(b.array(image), b.array(image), radius=3))],
     "image_gradient": lambda b, image: [b.numpy(fastsoft.image_gradient(b.array(image)))],
     "matting_laplacian": lambda b, image: [b.csr(fastsoft.matting_laplacian(b.array(image))).data],
+    "smallest_eigenvectors": lambda b, image: [smallest_eigenvectors(b, image)],
 }
+
+
+def smallest_eigenvectors(b, image):
+    operator = fastsoft.matting_laplacian(b.array(image), storage="stencil", epsilon=1e-3)
+    return b.numpy(fastsoft.smallest_eigenvectors(operator, 5, tolerance=1e-3, allow_unconverged=True).eigenvectors)
 
 
 @pytest.mark.parametrize("name", CALLS)
@@ -43,6 +49,13 @@ def test_lack_of_memory_is_an_error_that_leaves_nothing_behind(host_backend, ima
 
 def test_every_operation_of_the_module_is_called_here(host_backend):
     operations = {name for name in vars(on_host.module()) if not name.startswith("_")}
-    operations -= {"architectures", "installation", "matting_n_entries", "problem", "value_range"}
+    operations -= {
+        "architectures",
+        "estimate_lambda_max",
+        "installation",
+        "matting_n_entries",
+        "problem",
+        "value_range",
+    }
     missing = {name for name in operations if not any(name.startswith(call) for call in CALLS)}
     assert not missing
