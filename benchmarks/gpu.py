@@ -163,7 +163,7 @@ def public_calls(image: Any) -> dict[str, Callable[[], Any]]:
         "sparsify_sums, 100 vectors, 40 segments, every pixel counts": dense_sums(vectors),
         "pcg, 3 right-hand sides": lambda: fastsoft.pcg(system, image.reshape(-1, 3), tolerance=1e-4),
         "relax_segments, 2 layers": lambda: fastsoft.relax_segments(layers, laplacian, gradient, n_iterations=5),
-        "slic, 2500 superpixels": lambda: fastsoft.slic(image, 2500),
+        "slic, 2500 superpixels": lambda: fastsoft.slic(image, min(2500, height * width // 41)),
         "estimate_foreground, multi-level": lambda: fastsoft.estimate_foreground(image, alpha),
         "project_colors, 2 layers": lambda: fastsoft.project_colors(layers, colors, image),
         "kmeans, 7 clusters, one start": lambda: fastsoft.kmeans(image.reshape(-1, 3), 7, n_init=1),

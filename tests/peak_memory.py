@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -30,11 +31,15 @@ class PeakMemory(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        before = {x.untyped_storage()._cdata for x in tree_leaves((args, kwargs)) if isinstance(x, Tensor)}
+        before = {
+            x.untyped_storage()._cdata
+            for x in tree_leaves((args, kwargs))
+            if isinstance(x, Tensor) and x.layout == torch.strided
+        }
         out = func(*args, **kwargs)
         self._live = {key: held for key, held in self._live.items() if not held[0].expired()}
         for x in tree_leaves(out):
-            if isinstance(x, Tensor):
+            if isinstance(x, Tensor) and x.layout == torch.strided:
                 storage = x.untyped_storage()
                 if storage._cdata not in before and storage._cdata not in self._live:
                     self._live[storage._cdata] = StorageWeakRef(storage), storage.nbytes()

@@ -60,61 +60,27 @@ def reduce(backend, image):
     return [backend.numpy(part) for part in (result.scores, result.basis, result.mean, result.low, result.high)]
 
 
-# Every operation of the backend, on arrays of the device; returns NumPy arrays.
-CALLS = {
-    "blur_fusion": lambda b, image: _colors(b, fastsoft.estimate_foreground, image, method="blur_fusion"),
-    "distance_transform": lambda b, image: [b.numpy(fastsoft.distance_transform(b.array(image[:, :, 0] < 0.01)))],
-    "gradient_error": lambda b, image: [
-        fastsoft.gradient_error(*(b.array(image[:, :, channel].copy()) for channel in (0, 1)))
-    ],
-    "guided_filter": lambda b, image: [b.numpy(fastsoft.guided_filter(b.array(image), b.array(image), radius=3))],
-    "image_gradient": lambda b, image: [b.numpy(fastsoft.image_gradient(b.array(image)))],
-    "kmeans": lambda b, image: cluster(b, image.reshape(-1, 3)),
-    "matting_laplacian": lambda b, image: [b.csr(fastsoft.matting_laplacian(b.array(image))).data],
-    "operator": lambda b, image: _products(b, image),
-    "pcg": lambda b, image: [b.numpy(_solve(b, image))],
-    "relax_segments": lambda b, image: [b.numpy(_relax(b, image))],
-    "sparsify": lambda b, image: sparsify(b, image),
-    "multilevel_foreground": lambda b, image: _colors(b, fastsoft.estimate_foreground, image),
-    "refine_foreground": lambda b, image: _colors(b, fastsoft.refine_foreground, image),
-    "principal_components": lambda b, image: reduce(b, image),
-    "slic": lambda b, image: [
-        b.numpy(fastsoft.slic(b.array(image), 30, enforce_connectivity=connected)) for connected in (True, False)
-    ],
-    "split_kmeans": lambda b, image: split(b, image.reshape(-1, 3)),
-    "superpixel_graph": lambda b, image: [b.numpy(superpixels(b).adjacent_pairs)],
-    "region_means": lambda b, image: [b.numpy(fastsoft.region_means(b.array(image), superpixels(b).labels))],
-    "color_affinity": lambda b, image: [b.csr(fastsoft.color_affinity(superpixels(b), means(b, image))).data],
-    "semantic_affinity": lambda b, image: [b.csr(fastsoft.semantic_affinity(superpixels(b), means(b, image))).data],
-    "affinity_degrees": lambda b, image: [b.numpy(laplacian(b, image).terms[0].weights)],
-    "weighted_sum": lambda b, image: [b.csr(laplacian(b, image).terms[1]).indices],
-    "graph_laplacian": lambda b, image: [b.csr(laplacian(b, image).terms[1]).data],
-    "project_colors": lambda b, image: [b.numpy(fastsoft.project_colors(*layers(b, image), b.array(image)))],
-    "unmix": lambda b, image: [b.numpy(part) for part in unmixed(b, image)],
-}
+def _relax(backend, image):
+    laplacian = fastsoft.matting_laplacian(backend.array(image), storage="stencil")
+    gradient = fastsoft.image_gradient(backend.array(image))
+    return fastsoft.relax_segments(backend.array(image), laplacian, gradient, n_iterations=2, tolerance=1e-4).segments
 
 
-def _relax(b, image):
-    laplacian = fastsoft.matting_laplacian(b.array(image), storage="stencil")
-    gradient = fastsoft.image_gradient(b.array(image))
-    return fastsoft.relax_segments(b.array(image), laplacian, gradient, n_iterations=2, tolerance=1e-4).segments
-
-
-def _solve(b, image):
+def _solve(backend, image):
     identity = np.zeros((13, *SHAPE))
     identity[0] = 1
-    operator = fastsoft.matting_laplacian(b.array(image), storage="stencil")
-    operator = operator + fastsoft.StencilMatrix(b.array(identity))
-    return fastsoft.pcg(operator, b.array(image.reshape(-1, 3)), tolerance=1e-2).x
+    operator = fastsoft.matting_laplacian(backend.array(image), storage="stencil")
+    operator = operator + fastsoft.StencilMatrix(backend.array(identity))
+    return fastsoft.pcg(operator, backend.array(image.reshape(-1, 3)), tolerance=1e-2).x
 
 
-def _products(b, image):
-    image_there = b.array(image)
-    operator = fastsoft.matting_laplacian(image_there, storage="stencil") + fastsoft.matting_laplacian(image_there)
-    return [b.numpy(operator @ b.array(image.reshape(-1, 3))), b.numpy(operator.diagonal())]
+def _products(backend, image):
+    there = backend.array(image)
+    operator = fastsoft.matting_laplacian(there, storage="stencil") + fastsoft.matting_laplacian(there)
+    return [backend.numpy(operator @ backend.array(image.reshape(-1, 3))), backend.numpy(operator.diagonal())]
 
 
-def sparsify(backend, image):
+def _sparsify(backend, image):
     """Gram matrix, sums, peaks and combination, of a sample and with pruning."""
     vectors = np.linalg.qr(np.column_stack([image.reshape(-1, 3), image.reshape(-1, 3) ** 2]))[0]
     labels = np.arange(len(vectors)) // 500
@@ -127,13 +93,47 @@ def sparsify(backend, image):
 def _colors(backend, function, image, **options):
     """Of functions of a picture and its alpha."""
     return [backend.numpy(function(backend.array(image), backend.array(image[:, :, 0].copy()), **options))]
-    "smallest_eigenvectors": lambda b, image: [smallest_eigenvectors(b, image)],
+
+
+def _eigenvectors(backend, image):
+    operator = fastsoft.matting_laplacian(backend.array(image), storage="stencil", epsilon=1e-3)
+    result = fastsoft.smallest_eigenvectors(operator, 5, tolerance=1e-3, allow_unconverged=True)
+    return [backend.numpy(result.eigenvectors), result.eigenvalues]
+
+
+# Every operation of the backend, on arrays of the device; returns NumPy arrays.
+CALLS = {
+    "affinity_degrees": lambda b, image: [b.numpy(laplacian(b, image).terms[0].weights)],
+    "blur_fusion": lambda b, image: _colors(b, fastsoft.estimate_foreground, image, method="blur_fusion"),
+    "color_affinity": lambda b, image: [b.csr(fastsoft.color_affinity(superpixels(b), means(b, image))).data],
+    "distance_transform": lambda b, image: [b.numpy(fastsoft.distance_transform(b.array(image[:, :, 0] < 0.01)))],
+    "gradient_error": lambda b, image: [
+        fastsoft.gradient_error(*(b.array(image[:, :, channel].copy()) for channel in (0, 1)))
+    ],
+    "graph_laplacian": lambda b, image: [b.csr(laplacian(b, image).terms[1]).data],
+    "guided_filter": lambda b, image: [b.numpy(fastsoft.guided_filter(b.array(image), b.array(image), radius=3))],
+    "image_gradient": lambda b, image: [b.numpy(fastsoft.image_gradient(b.array(image)))],
+    "kmeans": lambda b, image: cluster(b, image.reshape(-1, 3)),
+    "matting_laplacian": lambda b, image: [b.csr(fastsoft.matting_laplacian(b.array(image))).data],
+    "multilevel_foreground": lambda b, image: _colors(b, fastsoft.estimate_foreground, image),
+    "operator": lambda b, image: _products(b, image),
+    "pcg": lambda b, image: [b.numpy(_solve(b, image))],
+    "principal_components": lambda b, image: reduce(b, image),
+    "project_colors": lambda b, image: [b.numpy(fastsoft.project_colors(*layers(b, image), b.array(image)))],
+    "refine_foreground": lambda b, image: _colors(b, fastsoft.refine_foreground, image),
+    "region_means": lambda b, image: [b.numpy(fastsoft.region_means(b.array(image), superpixels(b).labels))],
+    "relax_segments": lambda b, image: [b.numpy(_relax(b, image))],
+    "semantic_affinity": lambda b, image: [b.csr(fastsoft.semantic_affinity(superpixels(b), means(b, image))).data],
+    "slic": lambda b, image: [
+        b.numpy(fastsoft.slic(b.array(image), 30, enforce_connectivity=connected)) for connected in (True, False)
+    ],
+    "smallest_eigenvectors": lambda b, image: _eigenvectors(b, image),
+    "sparsify": lambda b, image: _sparsify(b, image),
+    "split_kmeans": lambda b, image: split(b, image.reshape(-1, 3)),
+    "superpixel_graph": lambda b, image: [b.numpy(superpixels(b).adjacent_pairs)],
+    "unmix": lambda b, image: [b.numpy(part) for part in unmixed(b, image)],
+    "weighted_sum": lambda b, image: [b.csr(laplacian(b, image).terms[1]).indices],
 }
-
-
-def smallest_eigenvectors(b, image):
-    operator = fastsoft.matting_laplacian(b.array(image), storage="stencil", epsilon=1e-3)
-    return b.numpy(fastsoft.smallest_eigenvectors(operator, 5, tolerance=1e-3, allow_unconverged=True).eigenvectors)
 
 
 @pytest.mark.parametrize("name", CALLS)
@@ -157,15 +157,7 @@ def test_lack_of_memory_is_an_error_that_leaves_nothing_behind(host_backend, ima
 def test_every_operation_of_the_module_is_called_here(host_backend):
     operations = {name for name in vars(on_host.module()) if not name.startswith("_")}
     operations -= {"architectures", "installation", "matting_n_entries", "problem", "value_range"}
-    # What sparsify_segments is made of, besides what bears its name.
-    operations -= {"combine_eigenvectors", "pixel_planes", "row_sums"}
-    operations -= {
-        "architectures",
-        "estimate_lambda_max",
-        "installation",
-        "matting_n_entries",
-        "problem",
-        "value_range",
-    }
+    # What smallest_eigenvectors and sparsify_segments are made of, besides what bears their names.
+    operations -= {"combine_eigenvectors", "estimate_lambda_max", "pixel_planes", "row_sums"}
     missing = {name for name in operations if not any(name.startswith(call) for call in CALLS)}
     assert not missing

@@ -105,7 +105,7 @@ class Layers:
         )
 
     def to_numpy(self) -> Layers:
-        """Return the layers with arrays of NumPy, or themselves if they have them already; `stages` stay as they are."""
+        """Return the layers with arrays of NumPy, themselves if they have them; `stages` stay as they are."""
         if all(value is None or isinstance(value, np.ndarray) for value in self._arrays()):
             return self
         moved: dict[str, Any] = {

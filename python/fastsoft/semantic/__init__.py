@@ -14,7 +14,7 @@ from fastsoft.semantic.features import (
 )
 from fastsoft.semantic.laplacian import Laplacian, build_laplacian
 from fastsoft.semantic.pipeline import segment, spectral_matting
-from fastsoft.semantic.reduction import Cost, estimate_cost
+from fastsoft.semantic.reduction import Cost, device_memory, estimate_cost
 from fastsoft.semantic.regions import label_features, mask_features
 from fastsoft.semantic.relaxation import Relaxation, relax_layers
 from fastsoft.semantic.soft_segments import (
@@ -40,6 +40,7 @@ __all__ = [
     "compute_eigenvectors",
     "compute_features",
     "compute_soft_segments",
+    "device_memory",
     "estimate_cost",
     "group_segments",
     "label_features",

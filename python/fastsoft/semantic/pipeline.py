@@ -20,7 +20,7 @@ from fastsoft.semantic.affinities import compute_affinities
 from fastsoft.semantic.eigenvectors import Eigenvectors, compute_eigenvectors
 from fastsoft.semantic.features import SMALLEST_SIZE, WORKING_SIZE, compute_features
 from fastsoft.semantic.laplacian import Laplacian, build_laplacian
-from fastsoft.semantic.reduction import SPECTRAL_PIXELS, resized, spectral_size
+from fastsoft.semantic.reduction import SPECTRAL_PIXELS, device_memory, resized, spectral_size
 from fastsoft.semantic.relaxation import relax_layers
 from fastsoft.semantic.soft_segments import N_SEGMENTS, compute_soft_segments, group_segments
 
@@ -173,6 +173,9 @@ def segment(
     ------
     CudaError
         If a device is asked for that is not there.
+    MemoryError
+        If the device has less memory free than the run is estimated to need (`fastsoft.semantic.device_memory`); before
+        it starts.
     TypeError, ValueError
         If an argument has the wrong type, shape or range: more superpixels than pixels, features of another size ...;
         if the weights of a network are missing or damaged.
@@ -237,6 +240,8 @@ def segment(
         "dtype": dtype.name,
         "device": "cpu" if where is None else where.name,
     }
+    if where is not None:
+        _require_memory(where, image, spectral_pixels, n_eigenvectors, n_layers)
     run = _Run(progress, keep_stages, where)
 
     with run.stage("features") as report:
@@ -392,6 +397,8 @@ def spectral_matting(
         "dtype": dtype.name,
         "device": "cpu" if where is None else where.name,
     }
+    if where is not None:
+        _require_memory(where, image, height * width, n_eigenvectors, n_segments)
     run = _Run(progress, keep_stages, where)
 
     found = None
@@ -473,6 +480,23 @@ def _check_input(image: Any, dtype: DTypeLike | None, where: Device | None) -> t
     tensor = where.tensor(image if where.library != "numpy" else checked, kind).contiguous()
     given = np.ascontiguousarray(checked, dtype=kind) if where.library == "numpy" else where.result(tensor)
     return given, tensor, kind
+
+
+def _require_memory(where: Device, image: Any, spectral_pixels: int, n_eigenvectors: int, n_layers: int) -> None:
+    """Refuse what does not fit before anything is computed."""
+    height, width, _ = image.shape
+    needed = device_memory(
+        (height, width),
+        spectral_pixels=spectral_pixels,
+        n_eigenvectors=n_eigenvectors,
+        n_layers=n_layers,
+        itemsize=image.dtype.itemsize,
+    )
+    where.require(
+        needed,
+        f"a segmentation of {width}x{height} pixels",
+        "use fewer spectral_pixels, fewer eigenvectors, float32 or a smaller photograph",
+    )
 
 
 def _check_counts(

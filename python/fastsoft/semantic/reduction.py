@@ -12,7 +12,7 @@ import numpy as np
 from fastsoft._arrays import namespace
 from fastsoft._checks import check_int
 
-__all__ = ["SPECTRAL_PIXELS", "Cost", "estimate_cost", "pixels_within", "resized", "spectral_size"]
+__all__ = ["SPECTRAL_PIXELS", "Cost", "device_memory", "estimate_cost", "pixels_within", "resized", "spectral_size"]
 
 # Photographs of more pixels are reduced to so many for the eigenvectors. 1920x1080 is not reduced.
 SPECTRAL_PIXELS = 2_100_000
@@ -46,6 +46,17 @@ BYTES_OWN = 330.0
 SECONDS_SPECTRAL, SECONDS_OWN = 18e-6, 4e-6
 REFERENCE = 640 * 480
 REFERENCE_THREADS = 2
+
+
+# The same for a CUDA device: what tensors and kernels' workspaces take at most, counted by running all of it on small
+# pictures (tests/semantic/test_device_memory.py). Eigenvectors of a photograph that is not reduced; segments from them;
+# the relaxation with its share for each layer; features, whose network sees a picture of limited size.
+DEVICE_EIGENVECTORS, DEVICE_PER_VECTOR = 640, 12.8
+DEVICE_SEGMENTS, DEVICE_SEGMENTS_PER_VECTOR = 1140, 5.2
+DEVICE_OWN, DEVICE_PER_LAYER = 100, 97
+DEVICE_FEATURES, DEVICE_NETWORK_BYTES = 330, 700_000_000
+# The context of CUDA and what its libraries keep.
+DEVICE_CONTEXT_BYTES = 300_000_000
 
 
 @dataclass(frozen=True)
@@ -104,6 +115,58 @@ def estimate_cost(
     speed = min(n_threads, 16) ** 0.85 / REFERENCE_THREADS**0.85
     seconds = (SECONDS_SPECTRAL * seen * growth * (0.4 + 0.006 * n_eigenvectors) + SECONDS_OWN * own) / speed
     return Cost(itemsize / 4 * seconds, int(n_bytes))
+
+
+def device_memory(
+    shape: tuple[int, ...],
+    *,
+    spectral_pixels: int = SPECTRAL_PIXELS,
+    n_eigenvectors: int = 100,
+    n_layers: int = 5,
+    itemsize: int = 4,
+) -> int:
+    """Estimate how much memory `fastsoft.segment` needs on a CUDA device, the photograph and the result included.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Height and width come first.
+    spectral_pixels : int, default 2,100,000
+        As for `fastsoft.segment`.
+    n_eigenvectors : int, default 100
+    n_layers : int, default 5
+    itemsize : int, default 4
+        Bytes of a number: 4 for float32, 8 for float64.
+
+    Returns
+    -------
+    int
+        Bytes, an upper estimate.
+
+    Notes
+    -----
+    In float32 the largest of: 640 + 12.8 per eigenvector, or 1140 + 5.2 per eigenvector, for each pixel that
+    eigenvectors see, besides 30 for each of the photograph's; 100 + 97 per layer for each of the photograph's; 700 MB
+    and 330 for each of these for features. In float64 twice as much, but for features. To that come 300 MB for the
+    context of CUDA.
+
+    Examples
+    --------
+    >>> from fastsoft.semantic import device_memory
+    >>> [round(device_memory(shape) / 1e9, 1) for shape in [(480, 640), (1080, 1920), (2160, 3840), (4320, 7680)]]
+    [1.1, 4.4, 5.2, 19.7]
+    >>> round(device_memory((2160, 3840), spectral_pixels=2160 * 3840) / 1e9, 1)
+    16.5
+    """
+    own = shape[0] * shape[1]
+    seen = math.prod(spectral_size((shape[0], shape[1]), spectral_pixels))
+    vectors = seen * max(
+        DEVICE_EIGENVECTORS + DEVICE_PER_VECTOR * n_eigenvectors,
+        DEVICE_SEGMENTS + DEVICE_SEGMENTS_PER_VECTOR * n_eigenvectors,
+    )
+    layers = own * (DEVICE_OWN + DEVICE_PER_LAYER * n_layers)
+    features = DEVICE_NETWORK_BYTES + own * DEVICE_FEATURES
+    return int(max(itemsize / 4 * max(vectors + 30 * own, layers), features)) + DEVICE_CONTEXT_BYTES
 
 
 def pixels_within(memory: float, shape: tuple[int, int], *, n_eigenvectors: int = 100, itemsize: int = 4) -> int:
