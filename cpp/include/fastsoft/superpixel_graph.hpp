@@ -79,13 +79,14 @@ void region_means(const Context& context, const View<const T, 3>& values, const 
                   std::ptrdiff_t n_superpixels, T* means);
 
 // The error functions of a device and of the C library differ in their last bits, and so may what is exactly 0. A block
-// per matrix row that is not empty. Workspace: 4 bytes per pixel and 48 per superpixel. Waits once, for the number of
+// per matrix row that is not empty. Workspace: 4 bytes per pixel and 48 per superpixel. Waits twice, for the number of
 // entries.
 template <class T>
 void color_affinity(const Context& context, const SuperpixelValues<T>& colors, double steepness, double threshold,
                     double max_distance, const CsrOutput<T>& out);
 
-// Workspace: 4 bytes per pixel and 68 per pair. Waits once, for the number of entries.
+// Workspace: 4 bytes per pixel and 68 per pair. Waits three times, for counts on the way
+// to the number of entries.
 template <class T>
 void semantic_affinity(const Context& context, const SuperpixelValues<T>& features, const std::int32_t* adjacent_pairs,
                        std::ptrdiff_t n_pairs, double steepness, double threshold, const CsrOutput<T>& out);

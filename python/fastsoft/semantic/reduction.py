@@ -154,7 +154,7 @@ def device_memory(
     --------
     >>> from fastsoft.semantic import device_memory
     >>> [round(device_memory(shape) / 1e9, 1) for shape in [(480, 640), (1080, 1920), (2160, 3840), (4320, 7680)]]
-    [1.1, 4.4, 5.2, 19.7]
+    [1.1, 4.3, 5.2, 19.7]
     >>> round(device_memory((2160, 3840), spectral_pixels=2160 * 3840) / 1e9, 1)
     16.5
     """
