@@ -183,7 +183,8 @@ def find_device(device: Any, **arrays: Any) -> Device | None:
     except CudaError as error:
         if device == "auto":
             return None
-        raise CudaError(f"device={device!r} cannot be used: {error}") from None
+        reason = str(error).removeprefix("CUDA cannot be used: ")
+        raise CudaError(f"device={device!r} cannot be used: {reason}") from None
     return Device(wanted, "numpy", _torch_device(_dispatch._TorchCudaPlace(wanted)))
 
 

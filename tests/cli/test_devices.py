@@ -47,7 +47,7 @@ def test_a_device_that_is_not_there_is_one_line_and_status_1(photo, capsys, monk
 
     monkeypatch.setattr(_native, "cuda", cuda)
     assert main([*commands(photo)[name], "--device", "cuda"]) == 1
-    message = "fastsoft: device='cuda' cannot be used: CUDA cannot be used: no CUDA driver is installed\n"
+    message = "fastsoft: device='cuda' cannot be used: no CUDA driver is installed\n"
     assert capsys.readouterr().err == message
     assert not (photo.parent / "out").exists()
 
