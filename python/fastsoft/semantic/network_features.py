@@ -135,7 +135,8 @@ def _tensor(image: Any) -> torch.Tensor:
     if isinstance(image, torch.Tensor):
         return image.permute(2, 0, 1).to(torch.float32).contiguous()
     picture = torch.empty((3, *image.shape[:2]))
-    picture.copy_(torch.from_numpy(np.ascontiguousarray(image, dtype=np.float32)).permute(2, 0, 1))
+    # Through NumPy, which also reads arrays that cannot be written to.
+    picture.numpy()[...] = image.transpose(2, 0, 1)
     return picture
 
 

@@ -12,7 +12,8 @@
 // The sums of constrained sparsification over pixels. Two kinds of kernels:
 //
 // Segments. Alphas of a tile of pixels and eight segments, from eigenvectors and coefficients, and what is made of
-// them: terms of the sums (SegmentTermsBlock), the largest value (SegmentPeaksBlock), the result (CombineSegmentsBlock).
+// them: terms of the sums (SegmentTermsBlock), the largest value (SegmentPeaksBlock), the result
+// (CombineSegmentsBlock).
 //
 // Products. L'R over a chunk of pixels for two sets of planar vectors, 8x8 entries per thread, held in registers
 // while the pixels stream through shared memory. Of symmetric products only tiles that touch the lower triangle are
