@@ -3,8 +3,8 @@
 
     python -m benchmarks.device_parity PHOTO ... [--size 160x120] [--output FILE]
 
-Needs the module that the C++ tests build (FASTSOFT_BUILD_TESTS=ON). Kernels run thread by thread: photographs are reduced
-to few pixels. Launches and waits do not depend on the size much, and what they cost on a device is some microseconds each.
+Needs the module that the C++ tests build (FASTSOFT_BUILD_TESTS=ON). Kernels run thread by thread: photographs are
+reduced to few pixels. Launches and waits hardly depend on the size; on a device each takes some microseconds.
 """
 
 from __future__ import annotations
@@ -72,8 +72,8 @@ def main(arguments: list[str] | None = None) -> int:
     table = ["| stage | launches | waits |", "| --- | --- | --- |"]
     table += [f"| {name} | {launches} | {waits} |" for name, (launches, waits) in stages.items()]
     text = [
-        f"Semantic segmentation with default settings, float32, {options.size} pixels: the CUDA backend run on the host "
-        "against the CPU.",
+        f"Semantic segmentation with default settings, float32, {options.size} pixels: the CUDA backend run on the "
+        "host against the CPU.",
         "",
         *differences,
         "",
