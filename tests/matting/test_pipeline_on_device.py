@@ -161,11 +161,11 @@ def test_estimates_of_memory_grow_with_what_is_asked_for():
     shapes = [(480, 640), (1080, 1920), (2160, 3840), (4320, 7680)]
     found = [device_memory(shape) for shape in shapes]
     assert found == sorted(found)
-    # 8K within a card of 8 GB, refined and augmented as well.
-    assert device_memory(shapes[-1], refine=True, augment=True) < 11e9
-    assert found[-1] < 6e9
+    # 4K within a card of 8 GB, 8K within one of 16, refined and augmented as well.
+    assert device_memory(shapes[2], refine=True, augment=True) < 8e9
+    assert device_memory(shapes[-1], refine=True, augment=True) < 16e9
     for more in ({"refine": True}, {"augment": True}, {"encoder": "resnet50d"}, {"itemsize": 8}, {"tile": 2048}):
-        assert device_memory(shapes[2], **more) >= found[2]
+        assert device_memory(shapes[1], **more) > found[1]
     with pytest.raises(ValueError, match="encoder must be one of 'mobilenet_v2', 'resnet50d', got 'vgg'"):
         device_memory(shapes[0], encoder="vgg")
 

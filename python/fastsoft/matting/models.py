@@ -6,6 +6,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from fastsoft.weights import embedded_weights, read_weights
 
 if TYPE_CHECKING:
@@ -152,16 +154,17 @@ def network_matting(
     """
     from fastsoft._device import check_precision, find_device
     from fastsoft.matting.network_inference import predict_alpha
+    from fastsoft.matting.planes import extra_planes
 
     where = find_device(device, image=image, trimap=trimap)
     check_precision(precision, where)
     network = load_network(weights) if weights is None or isinstance(weights, (str, os.PathLike)) else weights
     if where is not None:
         require_memory(where, image.shape, network, refine=bool(refine), augment=augment, large=large, tile=tile)
+    if where is not None:
+        image, trimap = on_device(where, image, trimap)
     if extra is None and getattr(network, "extra_channels", None):
-        extra = planes_of(network, image, trimap)
-    if where is not None and where.library != "numpy":
-        image, trimap = where.tensor(image), where.tensor(trimap)
+        extra = extra_planes(network.extra_channels, image, trimap)
     alpha = predict_alpha(
         network,
         image,
@@ -178,13 +181,20 @@ def network_matting(
     return alpha if where is None else where.result(alpha)
 
 
-def planes_of(network: MattingNetwork, image: Any, trimap: Any) -> Any:
-    """Return the planes that a network wants besides photograph and trimap, ndarray (H, W, E); copies from a device."""
-    from fastsoft._arrays import to_numpy
-    from fastsoft.matting.planes import extra_planes
+def on_device(where: Device, image: Any, trimap: Any) -> tuple[Any, Any]:
+    """Return photograph and trimap as tensors on a device; what comes from NumPy is checked first, in its own words."""
+    if where.library == "numpy":
+        from fastsoft._checks import check_image
+        from fastsoft.matting.trimap import check_trimap
 
-    return extra_planes(network.extra_channels, to_numpy(image), to_numpy(trimap))
+        image = check_image(image)
+        check_trimap(trimap, image.shape)
+        trimap = np.asarray(trimap)
+    return where.tensor(image), where.tensor(trimap)
 
+
+# Bytes on a device for each pixel of the photograph while closed-form matting works, in float64 whatever its type.
+_CLOSED_FORM_BYTES = 370
 
 # Bytes on a device for each pixel of a tile and its frame, by encoder, without and with refinement: what lives at once
 # of the network's maps. Its weights, and the context and libraries of CUDA, come to them.
@@ -223,17 +233,18 @@ def device_memory(
 
     Notes
     -----
-    Per pixel of the photograph, for numbers of s bytes, the larger of two. While the network works: 3 s for the
-    photograph, 45 for the planes that it is given and where they come from, 8 for the alpha and its weights, with
-    `augment` 120 more. While colours are estimated: 22 s for photograph, alphas, colours and their estimation. To the
-    first come, for each pixel of the largest tile with its frame, 600 bytes with MobileNetV2 and 1400 with ResNet-50-D,
-    and if alphas are refined 1900 and 2700. 500 MB are for weights, and for the context of CUDA and its libraries.
+    Per pixel of the photograph, for numbers of s bytes, the largest of three. While the network works: 3 s for the
+    photograph, 45 for the planes that it is given, 8 for the alpha and its weights, with `augment` 120 more. While
+    closed-form matting works, for the plane or by itself: 3 s and 370. While colours are estimated: 22 s for
+    photograph, alphas, colours and their estimation. To the first come, for each pixel of the largest tile with its
+    frame, 600 bytes with MobileNetV2 and 1400 with ResNet-50-D, and if alphas are refined 1900 and 2700. 500 MB are for
+    weights, and for the context of CUDA and its libraries.
 
     Examples
     --------
     >>> from fastsoft.matting import device_memory
     >>> [round(device_memory(shape) / 1e9, 1) for shape in [(1080, 1920), (2160, 3840), (4320, 7680)]]
-    [1.3, 1.7, 3.4]
+    [1.3, 3.7, 13.2]
     """
     from fastsoft._checks import check_choice
 
@@ -242,7 +253,8 @@ def device_memory(
     scale = 1.25 if augment else 1
     rows, cols = (-(-min(int(extent * scale), tile) // 64) * 64 + 64 for extent in shape[:2])
     network = n_pixels * (3 * itemsize + 53 + 120 * augment) + rows * cols * _TILE_BYTES[encoder][refine]
-    return max(network, n_pixels * 22 * itemsize) + _FIXED_BYTES
+    closed_form = n_pixels * (3 * itemsize + _CLOSED_FORM_BYTES)
+    return max(network, closed_form, n_pixels * 22 * itemsize) + _FIXED_BYTES
 
 
 def require_memory(

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fastsoft._arrays import as_array
 from fastsoft._checks import as_float_array, check_choice, check_finite, check_image, check_int
 from fastsoft._dispatch import find_place
 from fastsoft.matting.network import MattingNetwork
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     from fastsoft._device import Device
 
-__all__ = ["MARGIN", "pad_canvas", "predict_alpha", "resize_planes"]
+__all__ = ["MARGIN", "check_on_device", "pad_canvas", "predict_alpha", "resize_planes"]
 
 # Canvases are multiples of this, with a frame of mirrored and one of black pixels [authors' program].
 MULTIPLE = 64
@@ -113,7 +114,7 @@ def predict_alpha(
         known = check_trimap(trimap, image.shape)
         planes: list[Any] = [image, known[:, :, None] / np.float32(255)]
     else:
-        image, known = _on_device(where, image, trimap)
+        image, known = check_on_device(where, image, trimap)
         planes = [image, known[:, :, None].float() / 255]
     extra = _check_extra(extra, network, image.shape)
     check_choice(large, "large", ("tile", "resize"))
@@ -146,7 +147,7 @@ def predict_alpha(
     return _overwrite(alpha.clip(0, 1), stacked)
 
 
-def _on_device(where: Device, image: Any, trimap: Any) -> tuple[Tensor, Tensor]:
+def check_on_device(where: Device, image: Any, trimap: Any) -> tuple[Tensor, Tensor]:
     """Check an image and a trimap on a device; return tensors, the trimap's values 0, 128, 255."""
     check_image(image, place=find_place(image=image, trimap=trimap))
     picture, values = where.tensor(image), where.tensor(trimap)
@@ -187,14 +188,15 @@ def _check_extra(extra: Any, network: MattingNetwork, shape: tuple[int, ...]) ->
         if names:
             raise ValueError(f"extra must hold the planes that the network wants, {', '.join(names)}, got none")
         return None
-    extra = as_float_array(extra, "extra")
+    extra = as_array(as_float_array(extra, "extra", find_place(extra=extra)))
     if extra.ndim == 2:
         extra = extra[:, :, None]
     if extra.shape != (*shape[:2], len(names)):
         raise ValueError(f"extra must have shape {(*shape[:2], len(names))}, got {extra.shape}")
-    check_finite(extra, "extra")
+    if isinstance(extra, np.ndarray):
+        check_finite(extra, "extra")
     low, high = float(extra.min()), float(extra.max())
-    if low < 0 or high > 1:
+    if not (low >= 0 and high <= 1):
         raise ValueError(f"extra must lie in [0, 1], got values in [{low:g}, {high:g}]")
     return extra
 

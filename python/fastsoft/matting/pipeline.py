@@ -6,14 +6,15 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from fastsoft._arrays import namespace, to_numpy
+from fastsoft._arrays import namespace
 from fastsoft._checks import check_choice, check_image
 from fastsoft._device import cast, check_precision, find_device
 from fastsoft._dispatch import find_place
 from fastsoft._stages import timed_stage
 from fastsoft.layers.result import Layers
 from fastsoft.matting.closed_form import closed_form_matting
-from fastsoft.matting.models import load_network, planes_of, require_memory
+from fastsoft.matting.models import load_network, on_device, require_memory
+from fastsoft.matting.planes import extra_planes
 from fastsoft.matting.trimap import check_trimap
 from fastsoft.ops.estimate_foreground import estimate_foreground
 from fastsoft.ops.project_colors import project_colors
@@ -71,7 +72,7 @@ def matte(
         (`fastsoft.project_colors`).
     device : {"cpu", "cuda", "cuda:N", "auto"}, optional
         Where to compute. Default: where the image is, which for NumPy arrays is the CPU. "cuda" takes the first CUDA
-        device; "auto" does where there is one, and else the CPU. Closed-form matting always runs on the CPU.
+        device; "auto" does where there is one, and else the CPU.
     precision : {"float32", "bfloat16", "float16"}, default "float32"
         Of the network's convolutions, but not of those that are refined; float16 not on the CPU.
     progress : callable, optional
@@ -97,9 +98,8 @@ def matte(
     -----
     Colours are estimated by `fastsoft.estimate_foreground` with its defaults.
 
-    On a device the network and the colours are computed there. Closed-form matting has no version for devices: it is
-    the method "closed_form", and one of the planes that the network which comes with fastsoft is given. Of an image on
-    a device it copies photograph and trimap to the CPU, and its planes back. On a device refined alphas may differ by
+    On a device everything is computed there; closed-form matting, the method and one of the planes that the network
+    which comes with fastsoft is given, in float64 by conjugate gradients. On a device refined alphas may differ by
     rounding from run to run. What bfloat16 costs in quality: ``benchmarks/results/precision.md``.
 
     Examples
@@ -140,19 +140,19 @@ def matte(
     def stage(name: str) -> AbstractContextManager[Callable[[float], None] | None]:
         return timed_stage(name, timings, progress)
 
+    if where is not None:
+        image, trimap = on_device(where, image, trimap)
     if network is None:
         with stage("closed_form") as report:
-            alpha = closed_form_matting(to_numpy(image), to_numpy(trimap), progress=report)
+            alpha = closed_form_matting(image, trimap, progress=report)
     else:
         from fastsoft.matting.network_inference import predict_alpha
 
         extra = None
         if network.extra_channels:
             with stage("closed_form"):
-                extra = planes_of(network, image, trimap)
+                extra = extra_planes(network.extra_channels, image, trimap)
         with stage("network") as report:
-            if where is not None:
-                image, trimap = where.tensor(image), where.tensor(trimap)
             alpha = predict_alpha(
                 network,
                 image,
@@ -167,7 +167,7 @@ def matte(
             del extra
     with stage("colors") as report:
         if where is not None:
-            image, alpha = where.tensor(image), where.tensor(alpha)
+            alpha = where.tensor(alpha)
         xp, alpha = namespace(image), cast(alpha, image.dtype)
         alphas = xp.stack([alpha, 1 - alpha], 2)
         colors = xp.stack(estimate_foreground(image, alpha, return_background=True, progress=report), 2)

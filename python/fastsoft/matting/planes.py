@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastsoft._arrays import namespace
 from fastsoft._checks import check_image
+from fastsoft._device import find_device
 from fastsoft.matting.closed_form import closed_form_matting
 from fastsoft.matting.trimap import BACKGROUND, FOREGROUND, UNKNOWN, check_trimap
 
@@ -27,12 +29,13 @@ FLOOR = 1e-6
 
 def closed_form_plane(image: Any, trimap: Any) -> Any:
     """Return the alpha (H, W), float32, of closed-form matting; a trimap may be one-sided, which needs no warning."""
-    known = check_trimap(trimap, image.shape)
-    foreground, background = (known == FOREGROUND).any(), (known == BACKGROUND).any()
+    image, known = _checked(image, trimap)
+    xp = namespace(known)
+    foreground, background = bool((known == FOREGROUND).any()), bool((known == BACKGROUND).any())
     if foreground and background:
-        return np.asarray(closed_form_matting(image, known), dtype=np.float32)
+        return xp.asarray(closed_form_matting(image, known), dtype=xp.float32)
     value = 255 if foreground else 0 if background else UNKNOWN
-    return np.where(known == UNKNOWN, value, known).astype(np.float32) / np.float32(255)
+    return xp.asarray(xp.where(known == UNKNOWN, value, known), dtype=xp.float32) / 255
 
 
 def color_posterior(image: Any, trimap: Any) -> Any:
@@ -43,36 +46,63 @@ def color_posterior(image: Any, trimap: Any) -> Any:
 
     Parameters
     ----------
-    image : ndarray, shape (H, W, 3), float32 or float64
-        RGB in [0, 1].
-    trimap : ndarray, shape (H, W)
+    image : array, shape (H, W, 3), float32 or float64
+        RGB in [0, 1]. Of NumPy, or of torch or CuPy on a CUDA device.
+    trimap : array, shape (H, W)
         As `fastsoft.check_trimap` reads it.
 
     Returns
     -------
-    ndarray, shape (H, W), float32
+    ndarray or tensor, shape (H, W), float32
         ``(f + 1e-6) / (f + b + 2e-6)``, where f and b are the shares that the cell of the pixel's colour has in the
         histograms of known foreground and background, 32 cells along each axis, blurred by one cell; 1/2 for a colour
         that neither has. All pixels, known ones too, are treated alike.
     """
-    from scipy.ndimage import gaussian_filter
-
-    image = check_image(image)
-    known = check_trimap(trimap, image.shape)
-    cells = np.minimum(image * CELLS, CELLS - 1).astype(np.int32)
+    image, known = _checked(image, trimap)
+    xp = namespace(known)
+    cells = xp.asarray((image * CELLS).clip(0, CELLS - 1), dtype=xp.int32)
     index = (cells[:, :, 0] * CELLS + cells[:, :, 1]) * CELLS + cells[:, :, 2]
     shares = []
     for side in (FOREGROUND, BACKGROUND):
         chosen = index[known == side]
-        counts = np.bincount(chosen, minlength=CELLS**3).reshape(CELLS, CELLS, CELLS).astype(np.float64)
-        shares.append(gaussian_filter(counts, SIGMA, mode="constant") / max(len(chosen), 1))
+        counts = xp.asarray(xp.bincount(chosen, minlength=CELLS**3), dtype=xp.float64)
+        shares.append(_blurred(counts.reshape(CELLS, CELLS, CELLS)) / max(len(chosen), 1))
     foreground, background = shares
     posterior = (foreground + FLOOR) / (foreground + background + 2 * FLOOR)
-    return posterior.ravel()[index].astype(np.float32)
+    return xp.asarray(posterior.reshape(-1)[index], dtype=xp.float32)
+
+
+def _blurred(counts: Any) -> Any:
+    """Smooth a histogram along its three axes by a Gaussian cut off at four deviations, as SciPy's does."""
+    if isinstance(counts, np.ndarray):
+        from scipy.ndimage import gaussian_filter
+
+        return gaussian_filter(counts, SIGMA, mode="constant")
+    xp = namespace(counts)
+    reach = int(4 * SIGMA + 0.5)
+    taps = np.exp(-0.5 * (np.arange(-reach, reach + 1) / SIGMA) ** 2)
+    taps /= taps.sum()
+    for axis in range(3):
+        wide = xp.nn.functional.pad(counts.movedim(axis, -1), (reach, reach))
+        counts = sum(float(tap) * wide[..., k : k + CELLS] for k, tap in enumerate(taps)).movedim(-1, axis)
+    return counts
+
+
+def _checked(image: Any, trimap: Any) -> tuple[Any, Any]:
+    """Check photograph and trimap; return arrays of NumPy, or tensors on a device, the trimap of 0, 128 and 255."""
+    where = find_device(None, image=image, trimap=trimap)
+    if where is None:
+        image = check_image(image)
+        return image, check_trimap(trimap, image.shape)
+    from fastsoft.matting.network_inference import check_on_device
+
+    return check_on_device(where, image, trimap)
 
 
 def extra_planes(names: Sequence[str], image: Any, trimap: Any) -> Any:
     """Return the planes (H, W, E), float32, that a network wants by its ``extra_channels``, or None if it wants none.
+
+    Of a photograph on a device they are tensors there.
 
     Raises
     ------
@@ -83,4 +113,5 @@ def extra_planes(names: Sequence[str], image: Any, trimap: Any) -> Any:
     for name in names:
         if name not in makers:
             raise ValueError(f"extra channels must be of {', '.join(makers)}, got {name}")
-    return np.stack([makers[name](image, trimap) for name in names], axis=2) if names else None
+    planes = [makers[name](image, trimap) for name in names]
+    return namespace(planes[0]).stack(planes, axis=2) if planes else None

@@ -14,6 +14,7 @@
 #include "fastsoft/detail/estimate_foreground_checks.hpp"
 #include "fastsoft/detail/estimate_foreground_pixel.hpp"
 #include "fastsoft/detail/line_sums.hpp"
+#include "fastsoft/detail/tree.hpp"
 
 // Multi-level estimation, as three kernels: sums of colours for the mean ones of the first level, the means, and tiles
 // of a level, which go through its iterations in shared memory. Blur fusion, as two stages of line sums (line_sums.hpp)
@@ -37,32 +38,13 @@ struct ForegroundSums {
     double n_background;
 };
 
-FASTSOFT_HD void add(ForegroundSums& to, const ForegroundSums& from) {
+FASTSOFT_HD void merge_into(ForegroundSums& to, const ForegroundSums& from) {
     FASTSOFT_UNROLL(6)
     for (int i = 0; i < 6; ++i) {
         to.sum[i] += from.sum[i];
     }
     to.n_foreground += from.n_foreground;
     to.n_background += from.n_background;
-}
-
-// Adds what the threads of a block hold to sums[0]: the first half of what is left takes from the second.
-template <int Threads>
-FASTSOFT_HD void reduce_phase(int phase, ForegroundSums (&sums)[Threads], int thread) {
-    const int half = Threads >> (phase + 1);
-    if (thread < half) {
-        add(sums[thread], sums[thread + half]);
-    }
-}
-
-template <int Threads>
-FASTSOFT_HD constexpr int n_halvings() {
-    static_assert((Threads & (Threads - 1)) == 0);
-    int count = 0;
-    for (int half = Threads / 2; half > 0; half /= 2) {
-        ++count;
-    }
-    return count;
 }
 
 // Pieces of a fixed number of pixels of each layer: the sums of each go to partial (layers, pieces).
@@ -90,7 +72,7 @@ struct ForegroundSumsBlock {
     FASTSOFT_HD static std::ptrdiff_t n_blocks(const Arguments& a) {
         return a.alphas.extent(2) * n_pieces(a.alphas.extent(0) * a.alphas.extent(1));
     }
-    FASTSOFT_HD static int n_phases(const Arguments&) { return 2 + n_halvings<kThreads>(); }
+    FASTSOFT_HD static int n_phases(const Arguments&) { return 2 + n_tree_phases<kThreads>(); }
 
     FASTSOFT_HD static void phase(int phase, const Arguments& a, Shared& shared, Registers&, std::ptrdiff_t block,
                                   int thread) {
@@ -107,8 +89,8 @@ struct ForegroundSumsBlock {
                 }
             }
             shared.sums[thread] = sums;
-        } else if (phase <= n_halvings<kThreads>()) {
-            reduce_phase<kThreads>(phase - 1, shared.sums, thread);
+        } else if (phase <= n_tree_phases<kThreads>()) {
+            tree_phase(phase - 1, shared.sums, thread);
         } else if (thread == 0) {
             a.partial[block] = shared.sums[0];
         }
@@ -157,18 +139,18 @@ struct ForegroundMeansBlock {
     using Registers = Nothing;
 
     FASTSOFT_HD static std::ptrdiff_t n_blocks(const Arguments& a) { return a.n_layers; }
-    FASTSOFT_HD static int n_phases(const Arguments&) { return 2 + n_halvings<kThreads>(); }
+    FASTSOFT_HD static int n_phases(const Arguments&) { return 2 + n_tree_phases<kThreads>(); }
 
     FASTSOFT_HD static void phase(int phase, const Arguments& a, Shared& shared, Registers&, std::ptrdiff_t block,
                                   int thread) {
         if (phase == 0) {
             ForegroundSums sums{};
             for (std::ptrdiff_t i = thread; i < a.n_pieces; i += kThreads) {
-                add(sums, a.partial[block * a.n_pieces + i]);
+                merge_into(sums, a.partial[block * a.n_pieces + i]);
             }
             shared.sums[thread] = sums;
-        } else if (phase <= n_halvings<kThreads>()) {
-            reduce_phase<kThreads>(phase - 1, shared.sums, thread);
+        } else if (phase <= n_tree_phases<kThreads>()) {
+            tree_phase(phase - 1, shared.sums, thread);
         } else if (thread < 6) {
             const ForegroundSums& sums = shared.sums[0];
             const double count = thread < 3 ? sums.n_foreground : sums.n_background;

@@ -8,7 +8,7 @@
 #include "fastsoft/core/block.hpp"
 #include "fastsoft/detail/kmeans_pixel.hpp"
 #include "fastsoft/detail/sums_block.hpp"
-#include "fastsoft/detail/value_range_block.hpp"
+#include "fastsoft/detail/tree.hpp"
 
 // k-means: assignment, sums per cluster, the farthest point, and greedy k-means++. Sums over points are trees whose
 // shape depends on the sizes alone.
@@ -46,7 +46,7 @@ struct KmeansAssignBlock {
     static constexpr int kThreads = 256;
     static constexpr int kCenters = 16;
     static constexpr int kSlab = 16;
-    static constexpr int kReducePhases = n_reduce_phases<kThreads>();
+    static constexpr int kReducePhases = n_tree_phases<kThreads>();
 
     struct Arguments {
         KmeansData<T> data;
@@ -97,7 +97,7 @@ struct KmeansAssignBlock {
             }
             shared.errors[thread] = error;
         } else if (rest <= kReducePhases) {
-            sum_phase(rest - 1, shared.errors, thread);
+            tree_phase(rest - 1, shared.errors, thread);
         } else if (thread == 0) {
             a.errors[block] = shared.errors[0];
         }
@@ -175,7 +175,7 @@ struct KmeansErrorBlock {
     using Registers = Nothing;
 
     FASTSOFT_HD static std::ptrdiff_t n_blocks(const Arguments&) { return 1; }
-    FASTSOFT_HD static int n_phases(const Arguments&) { return 2 + n_reduce_phases<kThreads>(); }
+    FASTSOFT_HD static int n_phases(const Arguments&) { return 2 + n_tree_phases<kThreads>(); }
 
     FASTSOFT_HD static void phase(int phase, const Arguments& a, Shared& shared, Registers&, std::ptrdiff_t,
                                   int thread) {
@@ -185,8 +185,8 @@ struct KmeansErrorBlock {
                 error += a.errors[i];
             }
             shared.errors[thread] = error;
-        } else if (phase <= n_reduce_phases<kThreads>()) {
-            sum_phase(phase - 1, shared.errors, thread);
+        } else if (phase <= n_tree_phases<kThreads>()) {
+            tree_phase(phase - 1, shared.errors, thread);
         } else if (thread == 0) {
             a.out[0] = shared.errors[0].inertia;
             a.out[1] = static_cast<double>(shared.errors[0].changed);
@@ -310,13 +310,14 @@ struct KmeansFarthest {
     }
 };
 
-template <int Threads>
-FASTSOFT_HD void farthest_phase(int phase, KmeansFarthest (&farthest)[Threads], int thread) {
-    const int half = Threads >> (phase + 1);
-    if (thread < half) {
-        farthest[thread].take(farthest[thread + half]);
-    }
+FASTSOFT_HD void merge_into(KmeansFarthest& to, const KmeansFarthest& from) {
+    to.take(from);
 }
+
+template <>
+struct NeutralItem<KmeansFarthest> {
+    FASTSOFT_HD static KmeansFarthest make() { return {0.0, -1}; }
+};
 
 // The point farthest from its centre in each stretch of kThreads * kPerThread points.
 template <class T>
@@ -342,7 +343,7 @@ struct KmeansFarthestBlock {
     FASTSOFT_HD static std::ptrdiff_t n_blocks(const Arguments& a) {
         return divide_up(a.data.n, kThreads * kPerThread);
     }
-    FASTSOFT_HD static int n_phases(const Arguments&) { return 2 + n_reduce_phases<kThreads>(); }
+    FASTSOFT_HD static int n_phases(const Arguments&) { return 2 + n_tree_phases<kThreads>(); }
 
     FASTSOFT_HD static void phase(int phase, const Arguments& a, Shared& shared, Registers&, std::ptrdiff_t block,
                                   int thread) {
@@ -355,8 +356,8 @@ struct KmeansFarthestBlock {
                 }
             }
             shared.farthest[thread] = farthest;
-        } else if (phase <= n_reduce_phases<kThreads>()) {
-            farthest_phase(phase - 1, shared.farthest, thread);
+        } else if (phase <= n_tree_phases<kThreads>()) {
+            tree_phase(phase - 1, shared.farthest, thread);
         } else if (thread == 0) {
             a.partial[block] = shared.farthest[0];
         }
@@ -381,39 +382,7 @@ private:
     }
 };
 
-struct KmeansFarthestTotalBlock {
-    static constexpr int kThreads = 256;
-
-    struct Arguments {
-        const KmeansFarthest* partial;
-        std::ptrdiff_t count;
-        KmeansFarthest* total;
-    };
-
-    struct Shared {
-        KmeansFarthest farthest[kThreads];
-    };
-
-    using Registers = Nothing;
-
-    FASTSOFT_HD static std::ptrdiff_t n_blocks(const Arguments&) { return 1; }
-    FASTSOFT_HD static int n_phases(const Arguments&) { return 2 + n_reduce_phases<kThreads>(); }
-
-    FASTSOFT_HD static void phase(int phase, const Arguments& a, Shared& shared, Registers&, std::ptrdiff_t,
-                                  int thread) {
-        if (phase == 0) {
-            KmeansFarthest farthest{0.0, -1};
-            for (std::ptrdiff_t i = thread; i < a.count; i += kThreads) {
-                farthest.take(a.partial[i]);
-            }
-            shared.farthest[thread] = farthest;
-        } else if (phase <= n_reduce_phases<kThreads>()) {
-            farthest_phase(phase - 1, shared.farthest, thread);
-        } else if (thread == 0) {
-            *a.total = shared.farthest[0];
-        }
-    }
-};
+using KmeansFarthestTotalBlock = TreeTotalBlock<KmeansFarthest>;
 
 // Copies the points of a sample and their weights.
 template <class T>
@@ -644,7 +613,7 @@ struct SeedLowerBlock {
     using Registers = Nothing;
 
     FASTSOFT_HD static std::ptrdiff_t n_blocks(const Arguments& a) { return a.seeds.n_chunks(); }
-    FASTSOFT_HD static int n_phases(const Arguments&) { return 2 + n_reduce_phases<kThreads>(); }
+    FASTSOFT_HD static int n_phases(const Arguments&) { return 2 + n_tree_phases<kThreads>(); }
 
     FASTSOFT_HD static void phase(int phase, const Arguments& a, Shared& shared, Registers&, std::ptrdiff_t block,
                                   int thread) {
@@ -663,8 +632,8 @@ struct SeedLowerBlock {
                 sum += seeds.share(i);
             }
             shared.sums[thread] = sum;
-        } else if (phase <= n_reduce_phases<kThreads>()) {
-            sum_phase(phase - 1, shared.sums, thread);
+        } else if (phase <= n_tree_phases<kThreads>()) {
+            tree_phase(phase - 1, shared.sums, thread);
         } else if (thread == 0) {
             seeds.chunk_sums[block] = shared.sums[0];
         }
@@ -792,7 +761,7 @@ struct SeedPotentialBlock {
     using Registers = Nothing;
 
     FASTSOFT_HD static std::ptrdiff_t n_blocks(const Arguments& a) { return a.seeds.n_chunks() * a.n_candidates; }
-    FASTSOFT_HD static int n_phases(const Arguments&) { return 2 + n_reduce_phases<kThreads>(); }
+    FASTSOFT_HD static int n_phases(const Arguments&) { return 2 + n_tree_phases<kThreads>(); }
 
     FASTSOFT_HD static void phase(int phase, const Arguments& a, Shared& shared, Registers&, std::ptrdiff_t block,
                                   int thread) {
@@ -807,8 +776,8 @@ struct SeedPotentialBlock {
                 sum += seeds.data.weight(i) * (distance < seeds.nearest[i] ? distance : seeds.nearest[i]);
             }
             shared.sums[thread] = sum;
-        } else if (phase <= n_reduce_phases<kThreads>()) {
-            sum_phase(phase - 1, shared.sums, thread);
+        } else if (phase <= n_tree_phases<kThreads>()) {
+            tree_phase(phase - 1, shared.sums, thread);
         } else if (thread == 0) {
             seeds.potentials[block] = shared.sums[0];
         }

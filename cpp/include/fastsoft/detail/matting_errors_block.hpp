@@ -8,31 +8,13 @@
 #include "fastsoft/core/block.hpp"
 #include "fastsoft/core/view.hpp"
 #include "fastsoft/detail/matting_errors_pixel.hpp"
+#include "fastsoft/detail/tree.hpp"
 
 // The gradient error as two kernels: tiles, one image after the other, with a sum for each, and the sum of the sums.
 //
 // Least bytes per pixel in float32: 9, two alphas and the region. Tiles of 32x32 pixels read their margin of 4 as well,
 // 1.6 times the alphas, from the level-2 cache for the most part.
 namespace fastsoft::detail {
-
-// The sum of what the threads of a block hold, to values[0]: the first half of what is left takes from the second.
-template <int Threads>
-FASTSOFT_HD void halve_phase(int phase, double (&values)[Threads], int thread) {
-    const int half = Threads >> (phase + 1);
-    if (thread < half) {
-        values[thread] += values[thread + half];
-    }
-}
-
-template <int Threads>
-FASTSOFT_HD constexpr int n_halve_phases() {
-    static_assert((Threads & (Threads - 1)) == 0);
-    int count = 0;
-    for (int half = Threads / 2; half > 0; half /= 2) {
-        ++count;
-    }
-    return count;
-}
 
 template <class T>
 struct GradientErrorBlock {
@@ -71,7 +53,7 @@ struct GradientErrorBlock {
         return divide_up(a.alpha.extent(0), kTile) * tiles_across(a);
     }
     // Three of either image, then halvings, then one to store the sum.
-    FASTSOFT_HD static int n_phases(const Arguments&) { return 6 + n_halve_phases<kThreads>() + 1; }
+    FASTSOFT_HD static int n_phases(const Arguments&) { return 6 + n_tree_phases<kThreads>() + 1; }
 
     FASTSOFT_HD static void phase(int phase, const Arguments& a, Shared& shared, Registers& registers,
                                   std::ptrdiff_t block, int thread) {
@@ -111,8 +93,8 @@ struct GradientErrorBlock {
                 shared.sums[thread] = sum;
                 break;
             default:
-                if (phase < 6 + n_halve_phases<kThreads>()) {
-                    halve_phase<kThreads>(phase - 6, shared.sums, thread);
+                if (phase < 6 + n_tree_phases<kThreads>()) {
+                    tree_phase(phase - 6, shared.sums, thread);
                 } else if (thread == 0) {
                     a.partial[block] = shared.sums[0];
                 }
@@ -160,38 +142,6 @@ private:
 };
 
 // One block: the sum of all numbers.
-struct GradientTotalBlock {
-    static constexpr int kThreads = 256;
-
-    struct Arguments {
-        const double* partial;
-        std::ptrdiff_t count;
-        double* total;
-    };
-
-    struct Shared {
-        double sums[kThreads];
-    };
-
-    using Registers = Nothing;
-
-    FASTSOFT_HD static std::ptrdiff_t n_blocks(const Arguments&) { return 1; }
-    FASTSOFT_HD static int n_phases(const Arguments&) { return 2 + n_halve_phases<kThreads>(); }
-
-    FASTSOFT_HD static void phase(int phase, const Arguments& a, Shared& shared, Registers&, std::ptrdiff_t,
-                                  int thread) {
-        if (phase == 0) {
-            double sum = 0.0;
-            for (std::ptrdiff_t i = thread; i < a.count; i += kThreads) {
-                sum += a.partial[i];
-            }
-            shared.sums[thread] = sum;
-        } else if (phase <= n_halve_phases<kThreads>()) {
-            halve_phase<kThreads>(phase - 1, shared.sums, thread);
-        } else if (thread == 0) {
-            *a.total = shared.sums[0];
-        }
-    }
-};
+using GradientTotalBlock = TreeTotalBlock<double>;
 
 }  // namespace fastsoft::detail

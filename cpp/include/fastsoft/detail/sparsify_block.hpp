@@ -8,6 +8,7 @@
 #include "fastsoft/core/block.hpp"
 #include "fastsoft/core/view.hpp"
 #include "fastsoft/detail/sparsify_pixel.hpp"
+#include "fastsoft/detail/tree.hpp"
 
 // The sums of constrained sparsification over pixels. Two kinds of kernels:
 //
@@ -383,39 +384,8 @@ struct CombineSegmentsBlock {
     }
 };
 
-// Sum of doubles, one block: thread t adds numbers t, t + kThreads, ..; then the threads' sums are added in order.
-struct DoubleSumBlock {
-    static constexpr int kThreads = 256;
-
-    struct Arguments {
-        const double* values;
-        std::ptrdiff_t count;
-        double* total;
-    };
-    struct Shared {
-        double sums[kThreads];
-    };
-    using Registers = Nothing;
-
-    FASTSOFT_HD static std::ptrdiff_t n_blocks(const Arguments&) { return 1; }
-    FASTSOFT_HD static int n_phases(const Arguments&) { return 2; }
-
-    FASTSOFT_HD static void phase(int phase, const Arguments& a, Shared& shared, Registers&, std::ptrdiff_t,
-                                  int thread) {
-        double sum = 0.0;
-        if (phase == 0) {
-            for (std::ptrdiff_t i = thread; i < a.count; i += kThreads) {
-                sum += a.values[i];
-            }
-            shared.sums[thread] = sum;
-        } else if (thread == 0) {
-            for (int i = 0; i < kThreads; ++i) {
-                sum += shared.sums[i];
-            }
-            *a.total = sum;
-        }
-    }
-};
+// Sum of doubles, one block.
+using DoubleSumBlock = TreeTotalBlock<double>;
 
 // ---- products ----
 

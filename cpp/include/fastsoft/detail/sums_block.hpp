@@ -8,15 +8,6 @@
 // Sums of a fixed shape.
 namespace fastsoft::detail {
 
-// Sums of the threads of a block into sums[0]: the first half of what is left takes from the second.
-template <class Sum, int Threads>
-FASTSOFT_HD void sum_phase(int phase, Sum (&sums)[Threads], int thread) {
-    const int half = Threads >> (phase + 1);
-    if (thread < half) {
-        sums[thread] += sums[thread + half];
-    }
-}
-
 // Sums over rows in order, divided by a number; a thread per column.
 struct ColumnMeansBlock {
     static constexpr int kThreads = 128;

@@ -6,6 +6,7 @@
 
 #include "fastsoft/core/block.hpp"
 #include "fastsoft/core/view.hpp"
+#include "fastsoft/detail/tree.hpp"
 
 namespace fastsoft::detail {
 
@@ -31,24 +32,14 @@ FASTSOFT_HD ValueRange merge(const ValueRange& a, const ValueRange& b) {
     return out;
 }
 
-// Merges what the threads of a block hold into range[0]: the first half of what is left takes from the second.
-template <int Threads>
-FASTSOFT_HD void reduce_phase(int phase, ValueRange (&range)[Threads], int thread) {
-    const int half = Threads >> (phase + 1);
-    if (thread < half) {
-        range[thread] = merge(range[thread], range[thread + half]);
-    }
+FASTSOFT_HD void merge_into(ValueRange& to, const ValueRange& from) {
+    to = merge(to, from);
 }
 
-template <int Threads>
-FASTSOFT_HD constexpr int n_reduce_phases() {
-    static_assert((Threads & (Threads - 1)) == 0);
-    int phases = 0;
-    for (int half = Threads / 2; half > 0; half /= 2) {
-        ++phases;
-    }
-    return phases;
-}
+template <>
+struct NeutralItem<ValueRange> {
+    FASTSOFT_HD static ValueRange make() { return empty_range(); }
+};
 
 // Pieces of a fixed size: the range of each goes to partial[block].
 template <class T>
@@ -70,7 +61,7 @@ struct ValueRangeBlock {
     FASTSOFT_HD static std::ptrdiff_t n_blocks(const Arguments& a) {
         return divide_up(a.values.size(), kThreads * kPerThread);
     }
-    FASTSOFT_HD static int n_phases(const Arguments&) { return 2 + n_reduce_phases<kThreads>(); }
+    FASTSOFT_HD static int n_phases(const Arguments&) { return 2 + n_tree_phases<kThreads>(); }
 
     FASTSOFT_HD static void phase(int phase, const Arguments& a, Shared& shared, Registers&, std::ptrdiff_t block,
                                   int thread) {
@@ -85,8 +76,8 @@ struct ValueRangeBlock {
                 }
             }
             shared.range[thread] = range;
-        } else if (phase <= n_reduce_phases<kThreads>()) {
-            reduce_phase<kThreads>(phase - 1, shared.range, thread);
+        } else if (phase <= n_tree_phases<kThreads>()) {
+            tree_phase(phase - 1, shared.range, thread);
         } else if (thread == 0) {
             a.partial[block] = shared.range[0];
         }
@@ -104,38 +95,6 @@ private:
 };
 
 // One block: the range of all pieces.
-struct ValueRangeTotalBlock {
-    static constexpr int kThreads = 256;
-
-    struct Arguments {
-        const ValueRange* partial;
-        std::ptrdiff_t count;
-        ValueRange* total;
-    };
-
-    struct Shared {
-        ValueRange range[kThreads];
-    };
-
-    using Registers = Nothing;
-
-    FASTSOFT_HD static std::ptrdiff_t n_blocks(const Arguments&) { return 1; }
-    FASTSOFT_HD static int n_phases(const Arguments&) { return 2 + n_reduce_phases<kThreads>(); }
-
-    FASTSOFT_HD static void phase(int phase, const Arguments& a, Shared& shared, Registers&, std::ptrdiff_t,
-                                  int thread) {
-        if (phase == 0) {
-            ValueRange range = empty_range();
-            for (std::ptrdiff_t i = thread; i < a.count; i += kThreads) {
-                range = merge(range, a.partial[i]);
-            }
-            shared.range[thread] = range;
-        } else if (phase <= n_reduce_phases<kThreads>()) {
-            reduce_phase<kThreads>(phase - 1, shared.range, thread);
-        } else if (thread == 0) {
-            *a.total = shared.range[0];
-        }
-    }
-};
+using ValueRangeTotalBlock = TreeTotalBlock<ValueRange>;
 
 }  // namespace fastsoft::detail

@@ -5,7 +5,7 @@
 
 #include "fastsoft/core/block.hpp"
 #include "fastsoft/detail/pcg_loop.hpp"
-#include "fastsoft/detail/value_range_block.hpp"
+#include "fastsoft/detail/tree.hpp"
 
 // Passes over vectors on a device: what happens at an element is a body, what all passes share is here. Sums are taken
 // in double over chunks of a fixed size, by trees of a fixed shape, then over the chunks of a column by one block: the
@@ -50,7 +50,7 @@ struct ColumnsBlock {
 
     FASTSOFT_HD static std::ptrdiff_t n_chunks(std::ptrdiff_t n) { return divide_up(n, kThreads * kPerThread); }
     FASTSOFT_HD static std::ptrdiff_t n_blocks(const Arguments& a) { return n_chunks(a.n) * a.n_columns; }
-    FASTSOFT_HD static int n_phases(const Arguments&) { return kSums == 0 ? 1 : 2 + n_reduce_phases<kThreads>(); }
+    FASTSOFT_HD static int n_phases(const Arguments&) { return kSums == 0 ? 1 : 2 + n_tree_phases<kThreads>(); }
 
     FASTSOFT_HD static void phase(int phase, const Arguments& a, Shared& shared, Registers&, std::ptrdiff_t block,
                                   int thread) {
@@ -76,7 +76,7 @@ struct ColumnsBlock {
             for (int q = 0; q < kSums; ++q) {
                 shared.sum[q][thread] = sums[q];
             }
-        } else if (phase <= n_reduce_phases<kThreads>()) {
+        } else if (phase <= n_tree_phases<kThreads>()) {
             add_halves(phase - 1, shared.sum, thread);
         } else if (thread < kSums) {
             a.partial[block * kSums + thread] = shared.sum[thread][0];
@@ -119,7 +119,7 @@ struct ColumnSumsBlock {
     using Registers = Nothing;
 
     FASTSOFT_HD static std::ptrdiff_t n_blocks(const Arguments& a) { return a.n_columns; }
-    FASTSOFT_HD static int n_phases(const Arguments&) { return 2 + n_reduce_phases<kThreads>(); }
+    FASTSOFT_HD static int n_phases(const Arguments&) { return 2 + n_tree_phases<kThreads>(); }
 
     FASTSOFT_HD static void phase(int phase, const Arguments& a, Shared& shared, Registers&, std::ptrdiff_t block,
                                   int thread) {
@@ -135,7 +135,7 @@ struct ColumnSumsBlock {
             for (int q = 0; q < Sums; ++q) {
                 shared.sum[q][thread] = sums[q];
             }
-        } else if (phase <= n_reduce_phases<kThreads>()) {
+        } else if (phase <= n_tree_phases<kThreads>()) {
             const int half = kThreads >> phase;
             if (thread < half) {
                 FASTSOFT_UNROLL(2)
