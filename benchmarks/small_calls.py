@@ -69,6 +69,8 @@ def _stencils(image: Any) -> Iterator[tuple[str, Run]]:
             f"graph_laplacian {storage} normalized",
             partial(fastsoft.graph_laplacian, affinity, normalized=True),
         )
+    two = [fastsoft.matting_affinity(image, storage="csr", epsilon=epsilon) for epsilon in (1e-7, 1e-2)]
+    yield "graph_laplacian of two csr", partial(fastsoft.graph_laplacian, two, weights=[1.0, 0.5])
     matrix = fastsoft.matting_laplacian(image, storage="stencil") + fastsoft.matting_laplacian(image, radius=2)
     vectors = _smooth_vectors(image.dtype)
     yield "OperatorSum product", partial(matrix.__matmul__, vectors)
