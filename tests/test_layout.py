@@ -69,6 +69,18 @@ def test_parts_of_a_cuda_operation_that_are_missing_are_found(copy):
     ]
 
 
+def test_types_of_one_name_are_found(copy):
+    header = copy / "cpp" / "include" / "fastsoft" / "detail" / "zebra.hpp"
+    header.write_text(
+        "// SPDX-License-Identifier: MIT\nstruct View {\n};\nstruct GradientTaps : Nothing {\n};\nstruct Own;\n"
+    )
+    assert sorted(check_layout.check_type_names()) == [
+        "cpp/include/fastsoft/detail/zebra.hpp: type GradientTaps has the name of one in "
+        "cpp/include/fastsoft/detail/matting_errors_pixel.hpp",
+        "cpp/include/fastsoft/detail/zebra.hpp: type View has the name of one in cpp/include/fastsoft/core/view.hpp",
+    ]
+
+
 def test_forbidden_import_is_found(copy):
     module = copy / "python" / "fastsoft" / "threads.py"
     module.write_text(module.read_text() + "\n\ndef late() -> None:\n    import torch.nn\n    from numba import njit\n")

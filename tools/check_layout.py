@@ -144,7 +144,9 @@ def check_type_names() -> list[str]:
     found: dict[str, str] = {}
     for path in sorted(ROOT.glob("cpp/include/fastsoft/**/*.hpp")):
         where = path.relative_to(ROOT).as_posix()
-        for name in re.findall(r"^(?:struct|class) (\w+)(?: final)?[^;\n]*\{", path.read_text(encoding="utf-8"), re.M):
+        for name in re.findall(
+            r"^(?:struct|class) (\w+)(?: final)?(?: : [^;\n]*)? \{", path.read_text(encoding="utf-8"), re.M
+        ):
             if found.setdefault(name, where) != where:
                 problems.append(f"{where}: type {name} has the name of one in {found[name]}")
     return problems
