@@ -280,7 +280,7 @@ def interruptible():
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_interrupt_leaves_no_half_written_result(tmp_path, number, code):
     """Whatever is running when the signal comes, the process ends soon, with nothing in the output folder."""
-    picture = photo(tmp_path / "p.png", 400, 500)
+    picture = photo(tmp_path / "p.png", 800, 1000)
     for wait_for in ("features", "affinities"):
         command = [sys.executable, "-m", "fastsoft.cli", "segment", picture, "-o", str(tmp_path / "out"), *FAST[-2:]]
         with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
