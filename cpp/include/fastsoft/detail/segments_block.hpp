@@ -6,6 +6,7 @@
 
 #include "fastsoft/core/atomic.hpp"
 #include "fastsoft/core/block.hpp"
+#include "fastsoft/detail/each_block.hpp"
 
 // Segments from a picture of cluster numbers: 4-connected pieces, of which the small ones join a neighbour, numbered in
 // the order in which they are met.
@@ -154,8 +155,7 @@ private:
 };
 
 // Joins pieces across the borders of tiles. A thread per pixel in the first column or the first row of a tile.
-struct BorderPiecesBlock {
-    static constexpr int kThreads = 256;
+struct BorderPiecesStep {
     static constexpr int kPairs = TilePiecesBlock::kRows + TilePiecesBlock::kCols;  // of a tile
 
     struct Arguments {
@@ -164,20 +164,12 @@ struct BorderPiecesBlock {
         std::int32_t* parents;
     };
 
-    using Shared = Nothing;
-    using Registers = Nothing;
-
     FASTSOFT_HD static std::ptrdiff_t n_tiles(const Arguments& a) {
         return divide_up(a.grid.n_rows, TilePiecesBlock::kRows) * divide_up(a.grid.n_cols, TilePiecesBlock::kCols);
     }
-    FASTSOFT_HD static std::ptrdiff_t n_blocks(const Arguments& a) { return divide_up(n_tiles(a) * kPairs, kThreads); }
-    FASTSOFT_HD static int n_phases(const Arguments&) { return 1; }
+    FASTSOFT_HD static std::ptrdiff_t size(const Arguments& a) { return n_tiles(a) * kPairs; }
 
-    FASTSOFT_HD static void phase(int, const Arguments& a, Shared&, Registers&, std::ptrdiff_t block, int thread) {
-        const std::ptrdiff_t index = block * kThreads + thread;
-        if (index >= n_tiles(a) * kPairs) {
-            return;
-        }
+    FASTSOFT_HD static void run(const Arguments& a, std::ptrdiff_t index) {
         const std::ptrdiff_t across = divide_up(a.grid.n_cols, TilePiecesBlock::kCols);
         const std::ptrdiff_t tile = index / kPairs;
         const std::ptrdiff_t pair = index % kPairs;
@@ -202,10 +194,10 @@ struct BorderPiecesBlock {
     }
 };
 
-// Roots of all pixels; the sizes of the tiles' pieces are added up at the roots.
-struct RootsBlock {
-    static constexpr int kThreads = 256;
+using BorderPiecesBlock = EachBlock<BorderPiecesStep>;
 
+// Roots of all pixels; the sizes of the tiles' pieces are added up at the roots.
+struct RootsStep {
     struct Arguments {
         std::ptrdiff_t n_pixels;
         const std::int32_t* parents;
@@ -213,17 +205,9 @@ struct RootsBlock {
         std::int32_t* sizes;
     };
 
-    using Shared = Nothing;
-    using Registers = Nothing;
+    FASTSOFT_HD static std::ptrdiff_t size(const Arguments& a) { return a.n_pixels; }
 
-    FASTSOFT_HD static std::ptrdiff_t n_blocks(const Arguments& a) { return divide_up(a.n_pixels, kThreads); }
-    FASTSOFT_HD static int n_phases(const Arguments&) { return 1; }
-
-    FASTSOFT_HD static void phase(int, const Arguments& a, Shared&, Registers&, std::ptrdiff_t block, int thread) {
-        const std::ptrdiff_t p = block * kThreads + thread;
-        if (p >= a.n_pixels) {
-            return;
-        }
+    FASTSOFT_HD static void run(const Arguments& a, std::ptrdiff_t p) {
         const std::int32_t root = find_root(a.parents, static_cast<std::int32_t>(p));
         a.roots[p] = root;
         // Only roots of the picture gain pixels, only others give them.
@@ -233,54 +217,44 @@ struct RootsBlock {
     }
 };
 
+using RootsBlock = EachBlock<RootsStep>;
+
 // The first pixel of every label, written as n_pixels less its number, so that it can begin as 0. Only pixels that
 // differ from their left neighbour take part.
-struct FirstPixelsBlock {
-    static constexpr int kThreads = 256;
-
+struct FirstPixelsStep {
     struct Arguments {
         SegmentsGrid grid;
         const std::int32_t* labels;
         std::int32_t* from_end;
     };
 
-    using Shared = Nothing;
-    using Registers = Nothing;
+    FASTSOFT_HD static std::ptrdiff_t size(const Arguments& a) { return a.grid.n_pixels(); }
 
-    FASTSOFT_HD static std::ptrdiff_t n_blocks(const Arguments& a) { return divide_up(a.grid.n_pixels(), kThreads); }
-    FASTSOFT_HD static int n_phases(const Arguments&) { return 1; }
-
-    FASTSOFT_HD static void phase(int, const Arguments& a, Shared&, Registers&, std::ptrdiff_t block, int thread) {
-        const std::ptrdiff_t p = block * kThreads + thread;
-        if (p < a.grid.n_pixels() && (p % a.grid.n_cols == 0 || a.labels[p] != a.labels[p - 1])) {
+    FASTSOFT_HD static void run(const Arguments& a, std::ptrdiff_t p) {
+        if (p % a.grid.n_cols == 0 || a.labels[p] != a.labels[p - 1]) {
             atomic_max(a.from_end + a.labels[p], static_cast<std::int32_t>(a.grid.n_pixels() - p));
         }
     }
 };
 
-// Roots where all pixels of a label are one piece, in place of the labels.
-struct LabelRootsBlock {
-    static constexpr int kThreads = 256;
+using FirstPixelsBlock = EachBlock<FirstPixelsStep>;
 
+// Roots where all pixels of a label are one piece, in place of the labels.
+struct LabelRootsStep {
     struct Arguments {
         std::ptrdiff_t n_pixels;
         const std::int32_t* from_end;
         std::int32_t* labels;
     };
 
-    using Shared = Nothing;
-    using Registers = Nothing;
+    FASTSOFT_HD static std::ptrdiff_t size(const Arguments& a) { return a.n_pixels; }
 
-    FASTSOFT_HD static std::ptrdiff_t n_blocks(const Arguments& a) { return divide_up(a.n_pixels, kThreads); }
-    FASTSOFT_HD static int n_phases(const Arguments&) { return 1; }
-
-    FASTSOFT_HD static void phase(int, const Arguments& a, Shared&, Registers&, std::ptrdiff_t block, int thread) {
-        const std::ptrdiff_t p = block * kThreads + thread;
-        if (p < a.n_pixels) {
-            a.labels[p] = static_cast<std::int32_t>(a.n_pixels - a.from_end[a.labels[p]]);
-        }
+    FASTSOFT_HD static void run(const Arguments& a, std::ptrdiff_t p) {
+        a.labels[p] = static_cast<std::int32_t>(a.n_pixels - a.from_end[a.labels[p]]);
     }
 };
+
+using LabelRootsBlock = EachBlock<LabelRootsStep>;
 
 // What the pieces before pixel p have, written for p < n: prefix sums of sizes at roots.
 struct SizesBefore {
@@ -320,9 +294,7 @@ struct SegmentNumbers {
 };
 
 // Segments of all roots: their own, or that of what they join.
-struct JoinPiecesBlock {
-    static constexpr int kThreads = 256;
-
+struct JoinPiecesStep {
     struct Arguments {
         SegmentsGrid grid;
         const std::int32_t* roots;
@@ -330,15 +302,10 @@ struct JoinPiecesBlock {
         std::int32_t* segments;
     };
 
-    using Shared = Nothing;
-    using Registers = Nothing;
+    FASTSOFT_HD static std::ptrdiff_t size(const Arguments& a) { return a.grid.n_pixels(); }
 
-    FASTSOFT_HD static std::ptrdiff_t n_blocks(const Arguments& a) { return divide_up(a.grid.n_pixels(), kThreads); }
-    FASTSOFT_HD static int n_phases(const Arguments&) { return 1; }
-
-    FASTSOFT_HD static void phase(int, const Arguments& a, Shared&, Registers&, std::ptrdiff_t block, int thread) {
-        const std::ptrdiff_t p = block * kThreads + thread;
-        if (p >= a.grid.n_pixels() || a.roots[p] != p) {
+    FASTSOFT_HD static void run(const Arguments& a, std::ptrdiff_t p) {
+        if (a.roots[p] != p) {
             return;
         }
         std::ptrdiff_t root = p;
@@ -349,10 +316,10 @@ struct JoinPiecesBlock {
     }
 };
 
-// Labels from roots.
-struct SegmentLabelsBlock {
-    static constexpr int kThreads = 256;
+using JoinPiecesBlock = EachBlock<JoinPiecesStep>;
 
+// Labels from roots.
+struct SegmentLabelsStep {
     struct Arguments {
         std::ptrdiff_t n_pixels;
         const std::int32_t* roots;
@@ -360,18 +327,11 @@ struct SegmentLabelsBlock {
         std::int32_t* labels;
     };
 
-    using Shared = Nothing;
-    using Registers = Nothing;
+    FASTSOFT_HD static std::ptrdiff_t size(const Arguments& a) { return a.n_pixels; }
 
-    FASTSOFT_HD static std::ptrdiff_t n_blocks(const Arguments& a) { return divide_up(a.n_pixels, kThreads); }
-    FASTSOFT_HD static int n_phases(const Arguments&) { return 1; }
-
-    FASTSOFT_HD static void phase(int, const Arguments& a, Shared&, Registers&, std::ptrdiff_t block, int thread) {
-        const std::ptrdiff_t p = block * kThreads + thread;
-        if (p < a.n_pixels) {
-            a.labels[p] = a.segments[a.roots[p]];
-        }
-    }
+    FASTSOFT_HD static void run(const Arguments& a, std::ptrdiff_t p) { a.labels[p] = a.segments[a.roots[p]]; }
 };
+
+using SegmentLabelsBlock = EachBlock<SegmentLabelsStep>;
 
 }  // namespace fastsoft::detail

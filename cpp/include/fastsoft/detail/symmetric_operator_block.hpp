@@ -7,6 +7,7 @@
 #include "fastsoft/core/block.hpp"
 #include "fastsoft/core/csr.hpp"
 #include "fastsoft/core/symmetric_operator.hpp"
+#include "fastsoft/detail/each_block.hpp"
 
 // Products, diagonals and Gershgorin's bounds of the terms of a symmetric operator. A term is a launch; the first one
 // writes, the others add to what is there. Each element of a result is one sum in a fixed order.
@@ -205,28 +206,17 @@ private:
 enum class RowQuantity { diagonal, interval };
 
 template <class T, RowQuantity Quantity>
-struct StencilRowsBlock {
-    static constexpr int kThreads = 256;
-
+struct StencilRowsStep {
     struct Arguments {
         StencilView<T> stencil;
         T* out;  // (n) or (2, n): lower ends, upper ends
         bool add;
     };
 
-    using Shared = Nothing;
-    using Registers = Nothing;
-
     FASTSOFT_HD static std::ptrdiff_t size(const Arguments& a) { return a.stencil.n_grid_rows * a.stencil.n_grid_cols; }
-    FASTSOFT_HD static std::ptrdiff_t n_blocks(const Arguments& a) { return divide_up(size(a), kThreads); }
-    FASTSOFT_HD static int n_phases(const Arguments&) { return 1; }
 
-    FASTSOFT_HD static void phase(int, const Arguments& a, Shared&, Registers&, std::ptrdiff_t block, int thread) {
+    FASTSOFT_HD static void run(const Arguments& a, std::ptrdiff_t pixel) {
         const std::ptrdiff_t n = size(a);
-        const std::ptrdiff_t pixel = block * kThreads + thread;
-        if (pixel >= n) {
-            return;
-        }
         const T centre = a.stencil.weights[pixel];
         if constexpr (Quantity == RowQuantity::diagonal) {
             a.out[pixel] = a.add ? a.out[pixel] + centre : centre;
@@ -251,27 +241,20 @@ struct StencilRowsBlock {
 };
 
 template <class T, RowQuantity Quantity>
-struct CsrRowsBlock {
-    static constexpr int kThreads = 256;
+using StencilRowsBlock = EachBlock<StencilRowsStep<T, Quantity>>;
 
+template <class T, RowQuantity Quantity>
+struct CsrRowsStep {
     struct Arguments {
         CsrView<T> csr;
         T* out;  // (n) or (2, n): lower ends, upper ends
         bool add;
     };
 
-    using Shared = Nothing;
-    using Registers = Nothing;
+    FASTSOFT_HD static std::ptrdiff_t size(const Arguments& a) { return a.csr.n_rows; }
 
-    FASTSOFT_HD static std::ptrdiff_t n_blocks(const Arguments& a) { return divide_up(a.csr.n_rows, kThreads); }
-    FASTSOFT_HD static int n_phases(const Arguments&) { return 1; }
-
-    FASTSOFT_HD static void phase(int, const Arguments& a, Shared&, Registers&, std::ptrdiff_t block, int thread) {
-        const std::ptrdiff_t n = a.csr.n_rows;
-        const std::ptrdiff_t row = block * kThreads + thread;
-        if (row >= n) {
-            return;
-        }
+    FASTSOFT_HD static void run(const Arguments& a, std::ptrdiff_t row) {
+        const std::ptrdiff_t n = size(a);
         T centre = T(0);
         T radius = T(0);
         for (std::int64_t e = a.csr.indptr[row]; e < a.csr.indptr[row + 1]; ++e) {
@@ -290,6 +273,9 @@ struct CsrRowsBlock {
         }
     }
 };
+
+template <class T, RowQuantity Quantity>
+using CsrRowsBlock = EachBlock<CsrRowsStep<T, Quantity>>;
 
 // Vectors of a group: as many as there are, up to 8, whose sums stay in registers.
 template <class Body>
