@@ -23,6 +23,7 @@ __all__ = [
     "as_array",
     "as_tensor",
     "autocast",
+    "box_mean",
     "cast",
     "device",
     "free_bytes",
@@ -146,6 +147,15 @@ def normalize(alphas: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Do what `fastsoft.color.normalize_alphas` does."""
     total = alphas.sum(dim=2, keepdim=True).add_(TINY)
     return alphas / total if out is None else torch.div(alphas, total, out=out)
+
+
+def box_mean(values: Tensor, size: int) -> Tensor:
+    """Return means of windows of an odd size around the pixels (H, W), the border's pixels continuing beyond it."""
+    radius = size // 2
+    planes = values[None]
+    for window, border in (((size, 1), (0, 0, radius, radius)), ((1, size), (radius, radius, 0, 0))):
+        planes = nn.functional.avg_pool2d(nn.functional.pad(planes, border, mode="replicate"), window, stride=1)
+    return planes[0]
 
 
 def weighted_sum(image: Tensor, weights: tuple[float, ...]) -> Tensor:

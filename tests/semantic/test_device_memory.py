@@ -29,6 +29,7 @@ def picture(shape):
         ({"n_eigenvectors": 60}, np.float32),
         ({"n_eigenvectors": 24}, np.float64),
         ({"n_eigenvectors": 24, "spectral_pixels": 3000, "n_layers": 9, "n_segments": 12}, np.float32),
+        ({"n_eigenvectors": 24, "spectral_pixels": 3000, "features": "lowlevel"}, np.float32),
     ],
 )
 def test_estimates_are_a_little_above_what_is_taken(host_backend, settings, dtype):
@@ -46,9 +47,9 @@ def test_estimates_are_a_little_above_what_is_taken(host_backend, settings, dtyp
     on_host.reset_peak()
     with PeakMemory() as tensors:
         # Few superpixels: of a real photograph, they weigh little beside its pixels.
-        fastsoft.segment(image, features=image, n_superpixels=40, progress=progress, **settings)
+        fastsoft.segment(image, **{"features": image, "n_superpixels": 40, "progress": progress} | settings)
     # A picture so much larger that what does not grow with it does not count.
-    options = {key: value for key, value in settings.items() if key != "n_segments"}
+    options = {key: value for key, value in settings.items() if key not in ("n_segments", "features")}
     options["spectral_pixels"] = settings.get("spectral_pixels", 10**6) * SCALE**2
     shape = tuple(SCALE * extent for extent in SHAPE)
     grown = device_memory(shape, itemsize=np.dtype(dtype).itemsize, **options) - DEVICE_CONTEXT_BYTES

@@ -6,7 +6,7 @@ import pytest
 from scipy import io
 
 from fastsoft.semantic import compute_features, load_features, lowlevel_features, preprocess_features
-from fastsoft.semantic.features import _cielab
+from fastsoft.semantic.lowlevel import _cielab
 
 
 def test_cielab_of_known_colours():
@@ -40,6 +40,16 @@ def test_lowlevel_features_of_a_constant_image_are_position_alone():
     np.testing.assert_allclose(features[:, :, :6], 0, atol=1e-5)
     assert (np.diff(features[:, :, 6], axis=0) > 0).all()
     assert (np.diff(features[:, :, 7], axis=1) > 0).all()
+
+
+@pytest.mark.parametrize("shape", [(5, 7), (60, 90), (415, 402)])
+def test_lowlevel_features_are_computed_where_the_image_is(rng, dtype, device_backend, shape):
+    # Texture at all scales, and the widths of the box filters of a larger picture, too.
+    image = np.kron(rng.uniform(size=(*(-(-extent // 3) for extent in shape), 3)), np.ones((3, 3, 1)))
+    image = np.clip(image[: shape[0], : shape[1]] + rng.normal(0, 0.05, (*shape, 3)), 0, 1).astype(dtype)
+    found = device_backend.numpy(lowlevel_features(device_backend.array(image)))
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, lowlevel_features(image), rtol=0, atol=1e-5)
 
 
 def test_features_of_three_channels_are_taken_as_they_are(rng, dtype):

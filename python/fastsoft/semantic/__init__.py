@@ -5,14 +5,9 @@ from __future__ import annotations
 
 from fastsoft.semantic.affinities import Affinities, compute_affinities
 from fastsoft.semantic.eigenvectors import Eigenvectors, compute_eigenvectors
-from fastsoft.semantic.features import (
-    Features,
-    compute_features,
-    load_features,
-    lowlevel_features,
-    preprocess_features,
-)
+from fastsoft.semantic.features import Features, compute_features, load_features, preprocess_features
 from fastsoft.semantic.laplacian import Laplacian, build_laplacian
+from fastsoft.semantic.lowlevel import lowlevel_features
 from fastsoft.semantic.pipeline import segment, spectral_matting
 from fastsoft.semantic.reduction import Cost, device_memory, estimate_cost
 from fastsoft.semantic.regions import label_features, mask_features

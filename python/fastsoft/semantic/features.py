@@ -27,6 +27,7 @@ from fastsoft._checks import (
 from fastsoft._device import cast, check_precision, find_device
 from fastsoft._dispatch import find_place
 from fastsoft.image import to_float
+from fastsoft.semantic.lowlevel import lowlevel_features
 from fastsoft.semantic.regions import label_features, mask_features
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from fastsoft._device import Device
     from fastsoft.ops.principal_components import PcaResult
 
-__all__ = ["Features", "compute_features", "load_features", "lowlevel_features", "preprocess_features"]
+__all__ = ["Features", "compute_features", "load_features", "preprocess_features"]
 
 # Longer side at which networks see a photograph.
 WORKING_SIZE = 640
@@ -140,9 +141,7 @@ def compute_features(
     if isinstance(features, str):
         provider, seen, weights = features, None, None
         if features == "lowlevel":
-            described = lowlevel_features(to_numpy(image))
-            described = described if where is None else where.tensor(described)
-            components = preprocess_features(described, image, stretch="common", progress=progress)
+            components = preprocess_features(lowlevel_features(image), image, stretch="common", progress=progress)
         elif is_source(features):
             components, weights = _network_components(image, features, size, precision, progress)
             seen = size
@@ -358,97 +357,6 @@ def load_features(path: str | os.PathLike[str]) -> Any:
         return next(iter(candidates.values()))
     held = ", ".join(f"{key} {np.shape(value)}" for key, value in arrays.items()) or "nothing"
     raise ValueError(f"{name} must hold one array (H, W, C) or one called features, got {held}")
-
-
-def lowlevel_features(image: Any) -> Any:
-    """Describe every pixel by its colour, the texture around it and its position.
-
-    Parameters
-    ----------
-    image : ndarray, shape (H, W, 3), float32 or float64
-        RGB in [0, 1], sRGB.
-
-    Returns
-    -------
-    ndarray, shape (H, W, 8), float32
-        Three channels of colour (CIELAB, D65), three of texture (square root of the local contrast of lightness at
-        three scales), two of position (row and column). Every group has mean 0 and a total standard deviation
-        of 1 (colour), 0.15 (texture) and 0.2 (position); faint differences are not blown up beyond that of one
-        CIELAB unit.
-
-    Notes
-    -----
-    No learned knowledge: what shares colour and texture is taken for one object. The scales of texture follow the
-    image, the finest being 1/400 of its shorter side, so that a photograph has the same features at any size.
-
-    References
-    ----------
-    .. [1] CIE 015:2018, "Colorimetry", 4th edition. :doi:`10.25039/TR.015.2018`
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from fastsoft.semantic import lowlevel_features
-    >>> lowlevel_features(np.zeros((6, 8, 3))).shape
-    (6, 8, 8)
-    """
-    image = check_image(image)
-    height, width, _ = image.shape
-    lab = _cielab(image)
-    out = np.empty((height, width, 8), dtype=np.float32)
-    out[:, :, :3] = _standardise(lab, 1.0, 1.0)
-    texture = np.empty((height, width, 3))
-    for k in range(3):
-        sigma = 2.0**k * max(1.0, min(height, width) / 400)
-        texture[:, :, k] = np.sqrt(_local_contrast(lab[:, :, 0], sigma))
-    out[:, :, 3:6] = _standardise(texture, 0.15, 1.0)
-    out[:, :, 6] = 0.2 * np.sqrt(6) * ((np.arange(height) + 0.5) / height - 0.5)[:, None]
-    out[:, :, 7] = 0.2 * np.sqrt(6) * ((np.arange(width) + 0.5) / width - 0.5)
-    return out
-
-
-def _standardise(values: Any, weight: float, least: float) -> Any:
-    """Bring a group of channels to mean 0 and total standard deviation `weight`, as if it were `least` at least."""
-    centred = values - values.mean(axis=(0, 1))
-    deviation = float(np.sqrt(np.einsum("hwc,hwc->", centred, centred) / (values.shape[0] * values.shape[1])))
-    centred *= weight / max(deviation, least)
-    return centred
-
-
-def _cielab(image: Any) -> Any:
-    """Convert sRGB in [0, 1] to CIELAB (D65), float64."""
-    # Linear RGB to XYZ relative to the white point, IEC 61966-2-1 primaries.
-    matrix = np.array(
-        [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]
-    )
-    matrix /= matrix.sum(axis=1, keepdims=True)
-    lab = np.empty(image.shape)
-    for row in range(0, image.shape[0], 64):
-        rgb = image[row : row + 64].astype(np.float64)
-        linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
-        xyz = np.einsum("hwc,kc->hwk", linear, matrix)
-        f = np.where(xyz > (6 / 29) ** 3, np.cbrt(xyz), xyz * (29 / 6) ** 2 / 3 + 4 / 29)
-        lab[row : row + 64, :, 0] = 116 * f[:, :, 1] - 16
-        lab[row : row + 64, :, 1] = 500 * (f[:, :, 0] - f[:, :, 1])
-        lab[row : row + 64, :, 2] = 200 * (f[:, :, 1] - f[:, :, 2])
-    return lab
-
-
-def _local_contrast(lightness: Any, sigma: float) -> Any:
-    """Return the standard deviation of lightness around a pixel, of what is coarser than sigma / 2."""
-    smooth = _blur(lightness, sigma / 2)
-    mean = _blur(smooth, 2 * sigma)
-    return np.sqrt(np.maximum(_blur((smooth - mean) ** 2, 2 * sigma), 0))
-
-
-def _blur(values: Any, sigma: float) -> Any:
-    """Smooth by three box filters, whose cost does not depend on sigma; their variances add up to sigma squared."""
-    from scipy import ndimage
-
-    size = 2 * round((np.sqrt(4 * sigma**2 + 1) - 1) / 2) + 1
-    for _ in range(3):
-        values = ndimage.uniform_filter(values, size, mode="nearest")
-    return values
 
 
 def preprocess_features(
