@@ -699,6 +699,8 @@ MaskedStencil number_unknowns(const std::uint8_t* regions, std::ptrdiff_t n_rows
 template <class T>
 ClosedFormResult closed_form(const View<const T, 3>& image, const std::uint8_t* regions, T* alpha,
                              const ClosedFormParams& params, Monitor& user_monitor) {
+    // Rows of a window's share of L have at most 9 times a number not above 1 on the diagonal.
+    constexpr double kLargest = 9.0;
     RisingMonitor monitor(user_monitor);
     const std::ptrdiff_t n_rows = image.extent(0);
     const std::ptrdiff_t n_cols = image.extent(1);
@@ -726,7 +728,14 @@ ClosedFormResult closed_form(const View<const T, 3>& image, const std::uint8_t* 
         }
         layout.apply(known.data(), b.data());
     }
-    const double norm_b = std::sqrt(CpuBackend<double>::dot(rows.n, b.data(), b.data()));
+    double norm_b = std::sqrt(CpuBackend<double>::dot(rows.n, b.data(), b.data()));
+    if (norm_b > 0.0 && params.tolerance > 0.0) {
+        // b is tiny where the colours around all known pixels say nothing of others. No iterate has a residual below
+        // the rounding of L s, for entries of L up to kLargest and s up to 1.
+        const double rounding =
+            std::numeric_limits<double>::epsilon() * kLargest * std::sqrt(static_cast<double>(rows.n));
+        norm_b = std::max(norm_b, rounding / params.tolerance);
+    }
 
     ClosedFormResult result;
     result.method = params.method;
@@ -746,8 +755,6 @@ ClosedFormResult closed_form(const View<const T, 3>& image, const std::uint8_t* 
         const detail::EliminationTree tree = detail::dissect_points(block, points, kBorder);
         const double n_bytes = static_cast<double>(tree.n_factor_entries()) * sizeof(float);
         if (params.method == ClosedFormMethod::direct || n_bytes <= params.max_factor_bytes) {
-            // Rows of a window's share of L have at most 9 times a number not above 1 on the diagonal.
-            constexpr double kLargest = 9.0;
             factor = positive_factor(block, tree, kLargest, prepare);
         }
     }

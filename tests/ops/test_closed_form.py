@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 from scipy.sparse.linalg import spsolve
@@ -74,6 +74,8 @@ def test_needs_no_more_iterations_than_published(method, most):
 @pytest.mark.parametrize("method", METHODS)
 @settings(max_examples=40)
 @given(st.integers(3, 40), st.integers(3, 40), st.integers(0, 5), st.floats(0, 1), st.integers(0, 2**31))
+# One known pixel that hardly touches the others: the tolerance is below what rounding allows.
+@example(12, 16, 2, 0.0, 174)
 def test_odd_trimaps_and_images_converge(method, height, width, kind, share_known, seed):
     rng = np.random.default_rng(seed)
     color = rng.random(3)

@@ -35,7 +35,7 @@ enum class ClosedFormMethod { automatic, direct, multilevel };
 
 struct ClosedFormParams {
     double epsilon = 1e-7;
-    double tolerance = 1e-7;  // ||b - L_UU alpha_U|| <= tolerance * ||b||
+    double tolerance = 1e-7;  // ||b - L_UU alpha_U|| <= tolerance * ||b||, or rounding of L_UU alpha_U
     int max_iterations = 2000;
     ClosedFormMethod method = ClosedFormMethod::automatic;
     double max_factor_bytes = 1.8e9;  // automatic: direct up to here

@@ -194,7 +194,7 @@ def on_device(where: Device, image: Any, trimap: Any) -> tuple[Any, Any]:
 
 
 # Bytes on a device for each pixel of the photograph while closed-form matting works, in float64 whatever its type.
-_CLOSED_FORM_BYTES = 370
+_CLOSED_FORM_BYTES = 350
 
 # Bytes on a device for each pixel of a tile and its frame, by encoder, without and with refinement: what lives at once
 # of the network's maps. Its weights, and the context and libraries of CUDA, come to them.
@@ -235,7 +235,7 @@ def device_memory(
     -----
     Per pixel of the photograph, for numbers of s bytes, the largest of three. While the network works: 3 s for the
     photograph, 45 for the planes that it is given, 8 for the alpha and its weights, with `augment` 120 more. While
-    closed-form matting works, for the plane or by itself: 3 s and 370. While colours are estimated: 22 s for
+    closed-form matting works, for the plane or by itself: 3 s and 350. While colours are estimated: 22 s for
     photograph, alphas, colours and their estimation. To the first come, for each pixel of the largest tile with its
     frame, 600 bytes with MobileNetV2 and 1400 with ResNet-50-D, and if alphas are refined 1900 and 2700. 500 MB are for
     weights, and for the context of CUDA and its libraries.
@@ -244,7 +244,7 @@ def device_memory(
     --------
     >>> from fastsoft.matting import device_memory
     >>> [round(device_memory(shape) / 1e9, 1) for shape in [(1080, 1920), (2160, 3840), (4320, 7680)]]
-    [1.3, 3.7, 13.2]
+    [1.3, 3.5, 12.5]
     """
     from fastsoft._checks import check_choice
 
