@@ -16,10 +16,38 @@
 namespace fastsoft {
 namespace {
 
-template <class T>
-auto product_with(const SymmetricOperator<T>& matrix) {
-    return [&matrix](const T* in, T* out, std::ptrdiff_t count) { matrix.apply(in, out, count); };
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+    return std::chrono::duration<double>(Clock::now() - start).count();
 }
+
+// Products, and the seconds they took.
+template <class T>
+class Product {
+public:
+    explicit Product(const SymmetricOperator<T>& matrix) : matrix_(matrix) {}
+
+    double seconds() const { return seconds_; }
+
+    void operator()(const T* in, T* out, std::ptrdiff_t count, const ProductFactors<T>& factors = {}) {
+        const auto start = Clock::now();
+        if (factors.plain()) {
+            matrix_.apply(in, out, count);
+        } else {
+            const std::ptrdiff_t size = matrix_.n * count;
+            product_.resize(static_cast<std::size_t>(size));
+            matrix_.apply(in, product_.data(), count);
+            TallCpu<T>::combine(size, factors.x, in, factors.product, product_.data(), factors.y, out);
+        }
+        seconds_ += seconds_since(start);
+    }
+
+private:
+    const SymmetricOperator<T>& matrix_;
+    std::vector<T> product_;
+    double seconds_ = 0.0;
+};
 
 }  // namespace
 
@@ -28,29 +56,11 @@ LanczosInfo smallest_eigenvectors(const SymmetricOperator<T>& matrix, const Lanc
                                   double* values, double* residuals, Monitor& user_monitor) {
     RisingMonitor monitor(user_monitor);
     const std::ptrdiff_t n = matrix.n;
-    const std::ptrdiff_t k = params.n_eigenvectors;
-    const std::ptrdiff_t block = params.block_size;
     detail::check_eigenvectors(params, n);
     const TallCpu<T> tall;
-    auto multiply = product_with(matrix);
+    Product<T> multiply(matrix);
     LanczosInfo info;
-    detail::Target target;
-    target.scale = params.lambda_max;
-    using Clock = std::chrono::steady_clock;
-    const auto seconds_since = [](Clock::time_point start) {
-        return std::chrono::duration<double>(Clock::now() - start).count();
-    };
-    const auto run = [&](auto& product, double begin) {
-        auto apply = [&](const T* in, T* out, std::ptrdiff_t count) {
-            const auto start = Clock::now();
-            product(in, out, count);
-            info.product_seconds += seconds_since(start);
-        };
-        SubMonitor part(monitor, begin, 0.95);
-        detail::BlockLanczos<T, TallCpu<T>, decltype(apply)> loop(tall, basis, n, k, block, params.n_basis, params.seed,
-                                                                  target, apply);
-        info.solver = loop.run(params.tolerance, params.max_restarts, part);
-    };
+    SubMonitor iterations(monitor, params.method == EigenMethod::kShiftInvert ? 0.3 : 0.0, 0.95);
     if (params.method == EigenMethod::kShiftInvert) {
         const auto start = Clock::now();
         SubMonitor part(monitor, 0.0, 0.3);
@@ -70,36 +80,31 @@ LanczosInfo smallest_eigenvectors(const SymmetricOperator<T>& matrix, const Lanc
         info.factor_flops = factor->n_flops();
         info.n_below_shift = factor->n_negative();
         info.shift = static_cast<double>(shift);
+        detail::Target target;
+        target.scale = params.lambda_max;
         target.map = detail::Target::Map::kInverse;
         target.shift = info.shift;
         target.n_negative = factor->n_negative();
-        auto apply = [&](const T* in, T* out, std::ptrdiff_t count) { factor->solve(in, out, count); };
-        run(apply, 0.3);
-    } else if (params.method == EigenMethod::kFiltered) {
-        auto product = [&](const T* in, T* out, std::ptrdiff_t count) {
-            const auto start = Clock::now();
-            matrix.apply(in, out, count);
-            info.product_seconds += seconds_since(start);
+        auto solve = [&](const T* in, T* out, std::ptrdiff_t count) {
+            const auto begin = Clock::now();
+            factor->solve(in, out, count);
+            info.product_seconds += seconds_since(begin);
         };
+        detail::BlockLanczos<T, TallCpu<T>, decltype(solve)> loop(
+            tall, basis, n, params.n_eigenvectors, params.block_size, params.n_basis, params.seed, target, solve);
+        info.solver = loop.run(params.tolerance, params.max_restarts, iterations);
+    } else if (params.method == EigenMethod::kFiltered) {
         const auto make_work = [](std::ptrdiff_t count) { return std::vector<T>(static_cast<std::size_t>(count)); };
         T lower = T(0);
         T upper = T(0);
         matrix.spectrum_bounds(&lower, &upper);
-        const auto largest = detail::largest_eigenvalue(tall, product, basis, n, params.seed);
-        SubMonitor part(monitor, 0.0, 0.95);
-        detail::filtered_lanczos(tall, product, params, basis, n, largest.upper_bound, static_cast<double>(upper),
-                                 make_work, info, part);
+        const auto largest = detail::largest_eigenvalue(tall, multiply, basis, n, params.seed);
+        detail::filtered_lanczos(tall, multiply, params, basis, n, largest.upper_bound, static_cast<double>(upper),
+                                 make_work, info, iterations);
+        info.product_seconds = multiply.seconds();
     } else {
-        target.map = detail::Target::Map::kNegative;
-        target.shift = params.lambda_max;
-        const auto upper = static_cast<T>(params.lambda_max);
-        auto apply = [&](const T* in, T* out, std::ptrdiff_t count) {
-            matrix.apply(in, out, count);
-            for (std::ptrdiff_t i = 0; i < n * count; ++i) {
-                out[i] = upper * in[i] - out[i];
-            }
-        };
-        run(apply, 0.0);
+        info.solver = detail::direct_lanczos(tall, multiply, params, basis, n, iterations);
+        info.product_seconds = multiply.seconds();
     }
     detail::finish_pairs(tall, multiply, params, basis, n, values, residuals, info);
     if (info.solver.converged) {
@@ -110,7 +115,7 @@ LanczosInfo smallest_eigenvectors(const SymmetricOperator<T>& matrix, const Lanc
 
 template <class T>
 double estimate_lambda_max(const SymmetricOperator<T>& matrix, std::uint64_t seed) {
-    auto multiply = product_with(matrix);
+    Product<T> multiply(matrix);
     std::vector<T> work(static_cast<std::size_t>((detail::kEstimateSteps + 1) * matrix.n));
     return detail::largest_eigenvalue(TallCpu<T>(), multiply, work.data(), matrix.n, seed).estimate;
 }

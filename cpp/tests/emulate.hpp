@@ -48,6 +48,16 @@ void emulate(const typename Block::Arguments& arguments, Order order) {
     }
 }
 
+// What functions of detail/ run their kernels with.
+struct Emulate {
+    Order order;
+
+    template <class Block>
+    void operator()(const typename Block::Arguments& arguments) const {
+        emulate<Block>(arguments, order);
+    }
+};
+
 // Output of a kernel, between guards that must keep their bits.
 template <class T>
 class Guarded {

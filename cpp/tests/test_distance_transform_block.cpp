@@ -22,10 +22,7 @@ bool emulated_equals(const View<const std::uint8_t, 2>& mask, const std::vector<
     Guarded<std::int32_t> last(run.n_pieces());
     Guarded<std::int32_t> distance(run.n_pixels());
     Guarded<std::int32_t> nearest(run.n_pixels());
-    run.run(first.data(), last.data(), distance.data(), nearest.data(),
-            [&]<class Block>(std::type_identity<Block>, const typename Block::Arguments& arguments) {
-                fastsoft::tests::emulate<Block>(arguments, order);
-            });
+    run.run(first.data(), last.data(), distance.data(), nearest.data(), fastsoft::tests::Emulate{order});
     CHECK(out.intact() && first.intact() && last.intact() && distance.intact() && nearest.intact());
     return std::equal(expected.begin(), expected.end(), out.data());
 }

@@ -15,6 +15,7 @@ using fastsoft::BlurFusionParams;
 using fastsoft::ForegroundFault;
 using fastsoft::MultilevelParams;
 using fastsoft::View;
+using fastsoft::tests::Emulate;
 using fastsoft::tests::Guarded;
 using fastsoft::tests::Order;
 namespace detail = fastsoft::detail;
@@ -43,15 +44,6 @@ struct Case {
         return View<const T, 3>::contiguous(opacities.data(), {n_rows, n_cols, n_layers});
     }
     View<T, 4> result(T* data) const { return View<T, 4>::contiguous(data, {n_rows, n_cols, n_layers, 3}); }
-};
-
-struct Emulate {
-    Order order;
-
-    template <class Block>
-    void operator()(std::type_identity<Block>, const typename Block::Arguments& arguments) const {
-        fastsoft::tests::emulate<Block>(arguments, order);
-    }
 };
 
 template <class T>

@@ -3,7 +3,6 @@
 #include <array>
 #include <cmath>
 #include <limits>
-#include <type_traits>
 #include <vector>
 
 #include "check.hpp"
@@ -43,13 +42,10 @@ bool emulated(const View<const T, 3>& guide, const View<const T, 3>& source, con
                   static_cast<T>(std::min(clip, static_cast<double>(std::numeric_limits<T>::max()))),
                   &not_finite,
                   statistics.data()};
-    const auto emulate_stage = [&](const auto& stage) {
-        fastsoft::tests::emulate<detail::LineSumsBlock<std::remove_cvref_t<decltype(stage)>>>(stage, order);
-    };
-    run.guide_stages(sums.data(), spare_sums.data(), emulate_stage);
+    const fastsoft::tests::Emulate launch{order};
+    run.guide_stages(sums.data(), spare_sums.data(), launch);
     for (std::ptrdiff_t channel = 0; channel < n_channels; channel += portion) {
-        run.channel_stages(channel, std::min(portion, n_channels - channel), first.data(), second.data(),
-                           emulate_stage);
+        run.channel_stages(channel, std::min(portion, n_channels - channel), first.data(), second.data(), launch);
     }
     CHECK(statistics.intact() && sums.intact() && spare_sums.intact() && first.intact() && second.intact());
     return not_finite == 0;

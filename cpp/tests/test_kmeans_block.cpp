@@ -152,6 +152,28 @@ TEST(kmeans_assigns_and_sums_as_the_definition_says) {
     }
 }
 
+TEST(kmeans_takes_the_first_of_equally_far_points) {
+    constexpr ptrdiff_t kPoints = 3000;
+    const double center = 0.0;
+    const double count = kPoints;
+    const std::vector<std::int32_t> labels(at(kPoints), 0);
+    using Farthest = detail::KmeansFarthestBlock<double>;
+    const ptrdiff_t n_pieces = divide_up(kPoints, Farthest::kThreads * Farthest::kPerThread);
+    // Where a tree merges them in another order than theirs; in one thread; in different blocks.
+    for (const auto& [first, second] : {std::pair{1, 256}, {200, 260}, {4, 516}, {1023, 1024}, {1025, 2999}}) {
+        std::vector<double> points(at(kPoints), 1.0);
+        points[at(first)] = points[at(second)] = -3.0;
+        for (const Order order : {Order::forward, Order::backward}) {
+            Guarded<detail::KmeansFarthest> partial(n_pieces + 1);
+            emulate<Farthest>(
+                {{points.data(), nullptr, kPoints, 1}, &center, &count, labels.data(), 0.0, partial.data()}, order);
+            emulate<detail::KmeansFarthestTotalBlock>({partial.data(), n_pieces, partial.data() + n_pieces}, order);
+            CHECK_EQUAL(partial[n_pieces].point, first);
+            CHECK_EQUAL(partial[n_pieces].distance, 9.0);
+        }
+    }
+}
+
 template <class T>
 void check_seeds(ptrdiff_t n, ptrdiff_t d, ptrdiff_t k, bool weighted, Order order) {
     constexpr std::uint64_t kSeed = 11;
@@ -329,18 +351,17 @@ TEST(kmeans_divides_and_gathers_clusters) {
 
         using Members = detail::KmeansMembers<double>;
         Members members{kPoints, problem.data(), labels.data(), 5, nullptr, nullptr};
-        const ptrdiff_t n_chunks = divide_up(kPoints, detail::kPrefixChunk);
-        Guarded<std::int32_t> chunks(n_chunks + 1);
-        emulate<detail::ChunkSumsBlock<Members>>({members, chunks.data()}, order);
-        emulate<detail::ChunkPrefixBlock>({n_chunks, chunks.data()}, order);
-        const std::int32_t count = chunks[n_chunks];
+        const ptrdiff_t n_tiles = detail::n_prefix_tiles(kPoints);
+        Guarded<std::int32_t> partial(n_tiles + 1);
+        detail::count_before<Members>(fastsoft::tests::Emulate{order}, {members, partial.data()});
+        const std::int32_t count = partial[n_tiles];
         CHECK_EQUAL(count, std::count(labels.data(), labels.data() + kPoints, 5));
         Guarded<double> points(2 * count);
         Guarded<double> weights(count);
         members.points = points.data();
         members.weights = weights.data();
-        emulate<detail::PrefixSumsBlock<Members>>({members, chunks.data()}, order);
-        CHECK(points.intact() && weights.intact() && chunks.intact() && labels.intact() && changed.intact());
+        emulate<detail::PrefixSumsBlock<Members>>({members, partial.data()}, order);
+        CHECK(points.intact() && weights.intact() && partial.intact() && labels.intact() && changed.intact());
         ptrdiff_t place = 0;
         for (ptrdiff_t i = 0; i < kPoints; ++i) {
             if (labels[i] == 5) {

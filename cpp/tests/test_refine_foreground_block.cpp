@@ -23,11 +23,8 @@ void emulate_run(const detail::RefineRun<T, Jacobi>& run, Order order) {
     Guarded<T> level(run.kLevelNumbers * n_pixels);
     Guarded<T> first(run.kColorNumbers * n_pixels);
     Guarded<T> second(run.kColorNumbers * n_pixels);
-    const auto execute = [&]<class Block>(std::type_identity<Block>, const typename Block::Arguments& arguments) {
-        fastsoft::tests::emulate<Block>(arguments, order);
-    };
     double last = -1.0;
-    run.run(level.data(), first.data(), second.data(), execute, [&](double fraction) {
+    run.run(level.data(), first.data(), second.data(), fastsoft::tests::Emulate{order}, [&](double fraction) {
         CHECK(fraction > last && fraction < 1.0);
         last = fraction;
     });

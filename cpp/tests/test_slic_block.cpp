@@ -16,6 +16,7 @@ namespace {
 
 using fastsoft::View;
 using fastsoft::tests::emulate;
+using fastsoft::tests::Emulate;
 using fastsoft::tests::Guarded;
 using fastsoft::tests::Order;
 using std::ptrdiff_t;
@@ -25,13 +26,11 @@ using Labels = Guarded<std::int32_t>;
 
 template <class Numbers>
 std::int32_t prefix_sums(const Numbers& numbers, Order order) {
-    const ptrdiff_t n_chunks = fastsoft::divide_up(numbers.n, detail::kPrefixChunk);
-    Guarded<std::int32_t> chunks(n_chunks + 1);
-    emulate<detail::ChunkSumsBlock<Numbers>>({numbers, chunks.data()}, order);
-    emulate<detail::ChunkPrefixBlock>({n_chunks, chunks.data()}, order);
-    emulate<detail::PrefixSumsBlock<Numbers>>({numbers, chunks.data()}, order);
-    CHECK(chunks.intact());
-    return chunks[n_chunks];
+    const ptrdiff_t n_tiles = detail::n_prefix_tiles(numbers.n);
+    Guarded<std::int32_t> partial(n_tiles + 1);
+    detail::prefix_sums<Numbers>(Emulate{order}, {numbers, partial.data()});
+    CHECK(partial.intact());
+    return partial[n_tiles];
 }
 
 ptrdiff_t number(const detail::SegmentsGrid& grid, double min_size, const Labels& roots, Labels& sizes, Labels& out,

@@ -10,18 +10,10 @@
 
 namespace {
 
+using fastsoft::tests::Emulate;
 using fastsoft::tests::Guarded;
 using fastsoft::tests::Order;
 namespace detail = fastsoft::detail;
-
-struct Emulate {
-    Order order;
-
-    template <class Block>
-    void operator()(const typename Block::Arguments& arguments) const {
-        fastsoft::tests::emulate<Block>(arguments, order);
-    }
-};
 
 std::vector<std::int32_t> random_integers(std::ptrdiff_t count, std::int64_t below, std::uint64_t seed) {
     std::vector<std::int32_t> values;
@@ -37,14 +29,17 @@ TEST(prefix_sums_are_those_of_a_loop) {
         const auto in = random_integers(count, 2000000000, 3);
         for (const Order order : {Order::forward, Order::backward}) {
             Guarded<std::int64_t> out(count + 1);
-            Guarded<std::int64_t> partial(fastsoft::divide_up(count, detail::PrefixTile::kTile));
-            detail::prefix_sums(Emulate{order}, {in.data(), count, partial.data(), out.data()});
+            const std::ptrdiff_t n_tiles = detail::n_prefix_tiles(count + 1);
+            Guarded<std::int64_t> partial(n_tiles + 1);
+            detail::prefix_sums<detail::CountsBefore>(Emulate{order},
+                                                      {{count + 1, in.data(), out.data()}, partial.data()});
             CHECK(out.intact() && partial.intact());
             std::int64_t sum = 0;
             for (std::ptrdiff_t i = 0; i <= count; ++i) {
                 CHECK_EQUAL(out[i], sum);
                 sum += i < count ? in[static_cast<std::size_t>(i)] : 0;
             }
+            CHECK_EQUAL(partial[n_tiles], sum);
         }
     }
 }
@@ -65,12 +60,12 @@ void compare_sorted(std::ptrdiff_t count, std::int64_t n_keys, Order order) {
     std::iota(first_values.data(), first_values.data() + count, 0);
     const std::ptrdiff_t n_counts = detail::radix_counts(count);
     Guarded<std::int32_t> tile_counts(n_counts);
-    Guarded<std::int64_t> partial(fastsoft::divide_up(n_counts, detail::PrefixTile::kTile));
+    Guarded<std::int64_t> partial(detail::n_prefix_tiles(n_counts + 1) + 1);
     Guarded<std::int64_t> begins(n_counts + 1);
     detail::KeyedValues data{first_keys.data(), first_values.data()};
     detail::KeyedValues spare{second_keys.data(), second_values.data()};
     detail::sort_by_key(Emulate{order}, data, spare, count, n_keys,
-                        {tile_counts.data(), partial.data(), begins.data()});
+                        {tile_counts.data(), begins.data(), partial.data()});
     CHECK(first_keys.intact() && second_keys.intact() && first_values.intact() && second_values.intact());
     CHECK(tile_counts.intact() && partial.intact() && begins.intact());
     CHECK(std::equal(expected.begin(), expected.end(), data.values));

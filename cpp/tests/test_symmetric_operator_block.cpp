@@ -15,19 +15,13 @@ using fastsoft::CsrView;
 using fastsoft::kStencilColOffset;
 using fastsoft::kStencilRowOffset;
 using fastsoft::kStencilSize;
+using fastsoft::ProductFactors;
 using fastsoft::StencilView;
 using fastsoft::SymmetricOperator;
+using fastsoft::tests::Emulate;
 using fastsoft::tests::Guarded;
 using fastsoft::tests::Order;
 namespace detail = fastsoft::detail;
-
-struct Emulator {
-    Order order;
-    template <class Block>
-    void operator()(const typename Block::Arguments& arguments) const {
-        fastsoft::tests::emulate<Block>(arguments, order);
-    }
-};
 
 // A stencil and, by its definition, the dense matrix. Weights outside the grid are 0.
 template <class T>
@@ -106,33 +100,52 @@ struct RandomCsr {
     }
 };
 
+// What y was matters where it has a factor; elsewhere it is NaN.
+template <class T>
+void check_product(const SymmetricOperator<T>& op, const std::vector<double>& dense, std::ptrdiff_t n_vectors,
+                   const ProductFactors<T>& factors) {
+    const std::ptrdiff_t n = op.n;
+    const auto x = fastsoft::tests::random_numbers<T>(n * n_vectors, 5);
+    const auto before = fastsoft::tests::random_numbers<T>(n * n_vectors, 6);
+    Guarded<T> forward(n * n_vectors);
+    Guarded<T> backward(n * n_vectors);
+    if (factors.y != T(0)) {
+        std::copy(before.begin(), before.end(), forward.data());
+        std::copy(before.begin(), before.end(), backward.data());
+    }
+    detail::run_apply(op, x.data(), forward.data(), n_vectors, factors, Emulate{Order::forward});
+    detail::run_apply(op, x.data(), backward.data(), n_vectors, factors, Emulate{Order::backward});
+    CHECK(forward.intact());
+    CHECK(forward == backward);
+    for (std::ptrdiff_t v = 0; v < n_vectors; ++v) {
+        for (std::ptrdiff_t i = 0; i < n; ++i) {
+            const auto element = static_cast<std::size_t>(v * n + i);
+            double expected = static_cast<double>(factors.x) * static_cast<double>(x[element]) +
+                              static_cast<double>(factors.y) * static_cast<double>(before[element]);
+            double size = std::abs(expected);
+            for (std::ptrdiff_t j = 0; j < n; ++j) {
+                const double term = static_cast<double>(factors.product) * dense[static_cast<std::size_t>(i * n + j)] *
+                                    static_cast<double>(x[static_cast<std::size_t>(v * n + j)]);
+                expected += term;
+                size += std::abs(term);
+            }
+            // As many roundings as a row has terms, at most 2 n + 25 here, at random: far fewer in effect. The
+            // entries of duplicate columns may cancel in `dense`.
+            const double bound = 100.0 * static_cast<double>(std::numeric_limits<T>::epsilon()) * (size + 1.0);
+            CHECK(std::abs(static_cast<double>(forward[v * n + i]) - expected) <= bound);
+        }
+    }
+}
+
 template <class T>
 void check_products(const SymmetricOperator<T>& op, const std::vector<double>& dense) {
-    const std::ptrdiff_t n = op.n;
     for (const std::ptrdiff_t n_vectors : {1, 2, 3, 4, 5, 8, 9, 17}) {
-        const auto x = fastsoft::tests::random_numbers<T>(n * n_vectors, 5);
-        Guarded<T> forward(n * n_vectors);
-        Guarded<T> backward(n * n_vectors);
-        detail::run_apply(op, x.data(), forward.data(), n_vectors, Emulator{Order::forward});
-        detail::run_apply(op, x.data(), backward.data(), n_vectors, Emulator{Order::backward});
-        CHECK(forward.intact());
-        CHECK(forward == backward);
-        for (std::ptrdiff_t v = 0; v < n_vectors; ++v) {
-            for (std::ptrdiff_t i = 0; i < n; ++i) {
-                double expected = 0.0;
-                double size = 0.0;
-                for (std::ptrdiff_t j = 0; j < n; ++j) {
-                    const double term = dense[static_cast<std::size_t>(i * n + j)] *
-                                        static_cast<double>(x[static_cast<std::size_t>(v * n + j)]);
-                    expected += term;
-                    size += std::abs(term);
-                }
-                // As many roundings as a row has terms, at most 2 n + 25 here, at random: far fewer in effect. The
-                // entries of duplicate columns may cancel in `dense`.
-                const double bound = 100.0 * static_cast<double>(std::numeric_limits<T>::epsilon()) * (size + 1.0);
-                CHECK(std::abs(static_cast<double>(forward[v * n + i]) - expected) <= bound);
-            }
-        }
+        check_product<T>(op, dense, n_vectors, {});
+    }
+    for (const std::ptrdiff_t n_vectors : {1, 9}) {
+        check_product<T>(op, dense, n_vectors, {T(-2), T(1.5), T(0)});
+        check_product<T>(op, dense, n_vectors, {T(1), T(0), T(1)});
+        check_product<T>(op, dense, n_vectors, {T(0.5), T(-1), T(-3)});
     }
 }
 
@@ -142,11 +155,11 @@ void check_rows(const SymmetricOperator<T>& op, const std::vector<double>& dense
     const double eps = 100.0 * static_cast<double>(std::numeric_limits<T>::epsilon());
     Guarded<T> diagonal(n);
     Guarded<T> again(n);
-    detail::run_rows<detail::RowQuantity::diagonal>(op, diagonal.data(), Emulator{Order::forward});
-    detail::run_rows<detail::RowQuantity::diagonal>(op, again.data(), Emulator{Order::backward});
+    detail::run_rows<detail::RowQuantity::diagonal>(op, diagonal.data(), Emulate{Order::forward});
+    detail::run_rows<detail::RowQuantity::diagonal>(op, again.data(), Emulate{Order::backward});
     CHECK(diagonal.intact() && diagonal == again);
     Guarded<T> ends(2 * n);
-    detail::run_rows<detail::RowQuantity::interval>(op, ends.data(), Emulator{Order::forward});
+    detail::run_rows<detail::RowQuantity::interval>(op, ends.data(), Emulate{Order::forward});
     CHECK(ends.intact());
     for (std::ptrdiff_t i = 0; i < n; ++i) {
         double radius = 0.0;
@@ -206,7 +219,7 @@ TEST(symmetric_operator_block_has_the_cpu_bounds) {
     double upper = 0.0;
     op.spectrum_bounds(&lower, &upper);
     Guarded<double> ends(2 * op.n);
-    detail::run_rows<detail::RowQuantity::interval>(op, ends.data(), Emulator{Order::backward});
+    detail::run_rows<detail::RowQuantity::interval>(op, ends.data(), Emulate{Order::backward});
     double* const middle = ends.data() + op.n;
     CHECK(std::abs(*std::min_element(ends.data(), middle) - lower) < 1e-13);
     CHECK(std::abs(*std::max_element(middle, middle + op.n) - upper) < 1e-13);

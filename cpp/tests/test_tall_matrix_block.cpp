@@ -260,25 +260,6 @@ TEST(tall_blocks_sums_of_rows) {
     test_row_sums<double>();
 }
 
-TEST(tall_blocks_combine) {
-    const std::ptrdiff_t size = 3000;
-    const auto x = numbers<double>(size, 13);
-    const auto y = numbers<double>(size, 14);
-    const auto z = numbers<double>(size, 15);
-    for (const double c : {0.0, -1.0}) {
-        auto out = guarded(z);
-        if (c == 0.0) {
-            fastsoft::tests::spoil(*reinterpret_cast<std::array<double, 3000>*>(out.data()));
-        }
-        emulate<detail::TallCombineBlock<double>>({size, 2.0, x.data(), -3.0, y.data(), c, out.data()}, Order::forward);
-        CHECK(out.intact());
-        for (std::ptrdiff_t i = 0; i < size; ++i) {
-            const auto e = static_cast<std::size_t>(i);
-            CHECK(std::abs(out[i] - (2.0 * x[e] - 3.0 * y[e] + c * z[e])) <= 1e-15 * 8.0);
-        }
-    }
-}
-
 TEST(tall_blocks_signs) {
     for (const std::ptrdiff_t n : {1, 300, 5000}) {
         auto v = numbers<float>(4 * n, 16);

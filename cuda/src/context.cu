@@ -3,11 +3,45 @@
 
 #include <cuda_runtime.h>
 
+#include <cstdint>
 #include <cstdio>
+#include <map>
+#include <mutex>
 
 #include "fastsoft/cuda/check.cuh"
+#include "fastsoft/cuda/workspace.cuh"
 
 namespace fastsoft::cuda {
+namespace {
+
+// That a pool keeps: what the iterations allocate between two waits, not what they work on.
+constexpr std::uint64_t kKeptBytes = std::uint64_t{64} << 20;
+
+cudaMemPool_t make_pool(int device) {
+    cudaMemPoolProps properties{};
+    properties.allocType = cudaMemAllocationTypePinned;
+    properties.location.type = cudaMemLocationTypeDevice;
+    properties.location.id = device;
+    cudaMemPool_t pool = nullptr;
+    check(cudaMemPoolCreate(&pool, &properties), "cudaMemPoolCreate");
+    std::uint64_t kept = kKeptBytes;
+    check(cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &kept), "cudaMemPoolSetAttribute");
+    return pool;
+}
+
+}  // namespace
+
+cudaMemPool_t pool_of(const Context& context) {
+    static std::mutex mutex;
+    // Until the process ends, when the driver frees them: its own end may have come by the time of destructors.
+    static std::map<int, cudaMemPool_t> pools;
+    const std::lock_guard<std::mutex> lock(mutex);
+    cudaMemPool_t& pool = pools[context.device()];
+    if (pool == nullptr) {
+        pool = make_pool(context.device());
+    }
+    return pool;
+}
 
 Context::Context(int device, std::uintptr_t stream) : device_(device), stream_(stream) {
     int current = 0;

@@ -2,9 +2,8 @@
 #include "fastsoft/estimate_foreground.hpp"
 
 #include <algorithm>
-#include <type_traits>
 
-#include "fastsoft/cuda/launch.cuh"
+#include "fastsoft/cuda/launcher.cuh"
 #include "fastsoft/cuda/workspace.cuh"
 #include "fastsoft/detail/estimate_foreground_block.hpp"
 #include "fastsoft/detail/estimate_foreground_checks.hpp"
@@ -14,11 +13,6 @@ namespace {
 
 // Of the layers that are estimated at a time. A bound on memory.
 constexpr std::ptrdiff_t kPortionBytes = std::ptrdiff_t{256} << 20;
-
-template <class Block>
-__global__ void __launch_bounds__(Block::kThreads) estimate_foreground_kernel(typename Block::Arguments arguments) {
-    run_block<Block>(arguments);
-}
 
 ForegroundFault first_fault(const detail::ForegroundFaults& faults) {
     if (faults.alpha != 0) {
@@ -51,9 +45,7 @@ ForegroundFault multilevel_foreground(const Context& context, const View<const T
     detail::check_foreground(image, alphas, foregrounds, backgrounds);
     detail::check_multilevel(params);
     FASTSOFT_EXPECTS(params.order == ForegroundOrder::red_black, "sequential order is the CPU's only");
-    const auto execute = [&]<class Block>(std::type_identity<Block>, const typename Block::Arguments& arguments) {
-        launch<Block>(context, estimate_foreground_kernel<Block>, "estimate_foreground_kernel", arguments);
-    };
+    const Launcher launcher{context, "estimate_foreground"};
     const std::ptrdiff_t n_layers = alphas.extent(2);
     detail::MultilevelRun<T> portion{image, alphas, foregrounds, backgrounds, params};
     const std::ptrdiff_t n_numbers = portion.n_numbers();
@@ -71,7 +63,7 @@ ForegroundFault multilevel_foreground(const Context& context, const View<const T
         portion.alphas = some_layers(alphas, layer, count);
         portion.foregrounds = some_layers(foregrounds, layer, count);
         portion.backgrounds = some_layers(backgrounds, layer, count);
-        portion.run(sums.data(), faults.data(), first.data(), second.data(), execute);
+        portion.run(sums.data(), faults.data(), first.data(), second.data(), launcher);
         found = read_back(context, faults.data());
         if (first_fault(found) != ForegroundFault::none) {
             break;
@@ -88,9 +80,7 @@ ForegroundFault blur_fusion(const Context& context, const View<const T, 3>& imag
     using Run = detail::FusionRun<T>;
     detail::check_foreground(image, alphas, foregrounds, backgrounds);
     detail::check_blur_fusion(params);
-    const auto execute = [&]<class Block>(std::type_identity<Block>, const typename Block::Arguments& arguments) {
-        launch<Block>(context, estimate_foreground_kernel<Block>, "estimate_foreground_kernel", arguments);
-    };
+    const Launcher launcher{context, "estimate_foreground"};
     const std::ptrdiff_t n_layers = alphas.extent(2);
     const auto n_pixels = static_cast<std::size_t>(alphas.extent(0) * alphas.extent(1));
     const Workspace<detail::ForegroundFaults> faults(context, 1);
@@ -107,7 +97,7 @@ ForegroundFault blur_fusion(const Context& context, const View<const T, 3>& imag
                          detail::layer_of(backgrounds, layer),
                          params,
                          faults.data()};
-        fusion.run(colors.data(), columns.data(), sums.data(), execute);
+        fusion.run(colors.data(), columns.data(), sums.data(), launcher);
         found = read_back(context, faults.data());
         if (first_fault(found) != ForegroundFault::none) {
             break;

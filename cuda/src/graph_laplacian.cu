@@ -11,14 +11,8 @@ namespace fastsoft::cuda {
 namespace {
 
 template <class Step>
-__global__ void __launch_bounds__(detail::EachBlock<Step>::kThreads)
-    graph_laplacian_kernel(typename Step::Arguments arguments) {
-    run_block<detail::EachBlock<Step>>(arguments);
-}
-
-template <class Step>
 void run_each(const Context& context, const typename Step::Arguments& arguments) {
-    launch<detail::EachBlock<Step>>(context, graph_laplacian_kernel<Step>, "graph_laplacian_kernel", arguments);
+    launch<detail::EachBlock<Step>>(context, "graph_laplacian", arguments);
 }
 
 // Counts of rows and whether columns are out of order, while a matrix is made.

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <limits>
 
-#include "fastsoft/cuda/launch.cuh"
+#include "fastsoft/cuda/launcher.cuh"
 #include "fastsoft/cuda/workspace.cuh"
 #include "fastsoft/detail/guided_filter_block.hpp"
 #include "fastsoft/detail/guided_filter_checks.hpp"
@@ -16,11 +16,6 @@ namespace {
 // Of the channels that are filtered at a time. A bound on memory, large enough that the device is full.
 constexpr std::ptrdiff_t kPortionBytes = std::ptrdiff_t{256} << 20;
 
-template <class Block>
-__global__ void __launch_bounds__(Block::kThreads) guided_filter_kernel(typename Block::Arguments stage) {
-    run_block<Block>(stage);
-}
-
 template <class T, int G>
 bool run(const Context& context, const View<const T, 3>& guide, const View<const T, 3>& source, const View<T, 3>& out,
          std::ptrdiff_t radius, double epsilon, double clip, Monitor& monitor) {
@@ -28,10 +23,7 @@ bool run(const Context& context, const View<const T, 3>& guide, const View<const
     const std::ptrdiff_t n_channels = source.extent(2);
     const std::ptrdiff_t n_pixels = source.extent(0) * source.extent(1);
     const auto per_pixel = static_cast<std::size_t>(n_pixels);
-    const auto launch_stage = [&](const auto& stage) {
-        using Block = detail::LineSumsBlock<std::remove_cvref_t<decltype(stage)>>;
-        launch<Block>(context, guided_filter_kernel<Block>, "guided_filter_kernel", stage);
-    };
+    const Launcher launcher{context, "guided_filter"};
 
     monitor.report(0.0);
     const Workspace<int> not_finite(context, 1);
@@ -51,7 +43,7 @@ bool run(const Context& context, const View<const T, 3>& guide, const View<const
     {
         const Workspace<double> first(context, Run::kGuideNumbers * per_pixel);
         const Workspace<double> second(context, Run::kGuideNumbers * per_pixel);
-        stages.guide_stages(first.data(), second.data(), launch_stage);
+        stages.guide_stages(first.data(), second.data(), launcher);
     }
     const std::ptrdiff_t channel_bytes = 2 * Run::kChannelNumbers * n_pixels * static_cast<std::ptrdiff_t>(sizeof(T));
     const std::ptrdiff_t portion = std::clamp<std::ptrdiff_t>(kPortionBytes / channel_bytes, 1, n_channels);
@@ -60,7 +52,7 @@ bool run(const Context& context, const View<const T, 3>& guide, const View<const
     const Workspace<T> second(context, n_numbers);
     for (std::ptrdiff_t channel = 0; channel < n_channels; channel += portion) {
         const std::ptrdiff_t count = std::min(portion, n_channels - channel);
-        stages.channel_stages(channel, count, first.data(), second.data(), launch_stage);
+        stages.channel_stages(channel, count, first.data(), second.data(), launcher);
         context.synchronize();
         monitor.report(static_cast<double>(channel + count) / static_cast<double>(n_channels));
     }

@@ -6,20 +6,10 @@
 #include "fastsoft/detail/image_gradient_block.hpp"
 
 namespace fastsoft::cuda {
-namespace {
-
-template <class T>
-__global__ void __launch_bounds__(detail::ImageGradientBlock<T>::kThreads)
-    image_gradient_kernel(typename detail::ImageGradientBlock<T>::Arguments arguments) {
-    run_block<detail::ImageGradientBlock<T>>(arguments);
-}
-
-}  // namespace
-
 template <class T>
 void image_gradient(const Context& context, const View<const T, 3>& image, T* out) {
     FASTSOFT_EXPECTS(image.size() > 0, "image must not be empty");
-    launch<detail::ImageGradientBlock<T>>(context, image_gradient_kernel<T>, "image_gradient_kernel", {image, out});
+    launch<detail::ImageGradientBlock<T>>(context, "image_gradient", {image, out});
 }
 
 template void image_gradient<float>(const Context&, const View<const float, 3>&, float*);

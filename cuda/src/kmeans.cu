@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "fastsoft/cuda/launch.cuh"
+#include "fastsoft/cuda/launcher.cuh"
 #include "fastsoft/cuda/workspace.cuh"
 #include "fastsoft/detail/kmeans_block.hpp"
 #include "fastsoft/detail/kmeans_loop.hpp"
@@ -17,20 +17,8 @@
 namespace fastsoft::cuda {
 namespace {
 
-template <class Block>
-__global__ void __launch_bounds__(Block::kThreads) kmeans_kernel(typename Block::Arguments arguments) {
-    run_block<Block>(arguments);
-}
-
 std::size_t at(std::ptrdiff_t index) {
     return static_cast<std::size_t>(index);
-}
-
-// Enqueued in both directions; memory of the host that is not page-locked is read before the call returns, and written
-// when the stream has been waited for.
-template <class T>
-void copy(const Context& context, T* to, const T* from, std::ptrdiff_t count, cudaMemcpyKind kind) {
-    check(cudaMemcpyAsync(to, from, at(count) * sizeof(T), kind, stream_of(context)), "cudaMemcpyAsync");
 }
 
 // Greedy k-means++. The centres go to device memory; nothing is waited for.
@@ -54,13 +42,12 @@ void seed_centers(const Context& context, const detail::KmeansData<T>& data, std
     for (std::ptrdiff_t center = 0; center < k; ++center) {
         // The first centre is drawn by weight alone and has no competitors.
         const std::ptrdiff_t competing = center == 0 ? 1 : n_candidates;
-        launch<Lower>(context, kmeans_kernel<Lower>, "kmeans_kernel (distances)", {seeds, center});
-        launch<Draw>(context, kmeans_kernel<Draw>, "kmeans_kernel (draw)", {seeds, competing, seed, stream, counter});
+        launch<Lower>(context, "kmeans (distances)", {seeds, center});
+        launch<Draw>(context, "kmeans (draw)", {seeds, competing, seed, stream, counter});
         if (center > 0) {
-            launch<Potential>(context, kmeans_kernel<Potential>, "kmeans_kernel (potentials)", {seeds, competing});
+            launch<Potential>(context, "kmeans (potentials)", {seeds, competing});
         }
-        launch<Pick>(context, kmeans_kernel<Pick>, "kmeans_kernel (pick)",
-                     {seeds, competing, centers + center * data.d});
+        launch<Pick>(context, "kmeans (pick)", {seeds, competing, centers + center * data.d});
         counter += static_cast<std::uint64_t>(competing);
     }
 }
@@ -80,21 +67,16 @@ public:
           sums_(context, at(divide_up(data.n, chunk_) * k * (data.d + 2))),
           totals_(context, at(k * (data.d + 2) + 2)) {}
 
-    void clear_labels() {
-        check(cudaMemsetAsync(labels_, 0xFF, at(data_.n) * sizeof(std::int32_t), stream_of(context_)),
-              "cudaMemsetAsync");
-    }
+    void clear_labels() { fill_bytes(context_, labels_, 0xFF, data_.n); }
 
     detail::KmeansTotals assign(const T* centers, std::ptrdiff_t k) {
         copy(context_, centers_.data(), centers, k * data_.d, cudaMemcpyHostToDevice);
         const std::ptrdiff_t n_slots = k * (data_.d + 2);
         double* const error = totals_.data() + n_slots;
-        launch<Assign>(context_, kmeans_kernel<Assign>, "kmeans_kernel (assignment)",
-                       {data_, centers_.data(), k, labels_, errors_.data()});
-        launch<Errors>(context_, kmeans_kernel<Errors>, "kmeans_kernel (error)", {errors_.data(), n_blocks_, error});
-        launch<Sums>(context_, kmeans_kernel<Sums>, "kmeans_kernel (sums)",
-                     {data_, k, labels_, chunk_, Sums::lanes_of(n_slots), sums_.data()});
-        launch<Columns>(context_, kmeans_kernel<Columns>, "kmeans_kernel (sums of chunks)",
+        launch<Assign>(context_, "kmeans (assignment)", {data_, centers_.data(), k, labels_, errors_.data()});
+        launch<Errors>(context_, "kmeans (error)", {errors_.data(), n_blocks_, error});
+        launch<Sums>(context_, "kmeans (sums)", {data_, k, labels_, chunk_, Sums::lanes_of(n_slots), sums_.data()});
+        launch<Columns>(context_, "kmeans (sums of chunks)",
                         {sums_.data(), divide_up(data_.n, chunk_), n_slots, totals_.data(), 1.0});
         std::vector<double> values(at(n_slots + 2));
         copy(context_, values.data(), totals_.data(), n_slots + 2, cudaMemcpyDeviceToHost);
@@ -119,10 +101,9 @@ public:
         copy(context_, centers_.data(), centers, k * data_.d, cudaMemcpyHostToDevice);
         const std::ptrdiff_t n_pieces = divide_up(data_.n, Farthest::kThreads * Farthest::kPerThread);
         const Workspace<detail::KmeansFarthest> partial(context_, at(n_pieces + 1));
-        launch<Farthest>(context_, kmeans_kernel<Farthest>, "kmeans_kernel (farthest)",
+        launch<Farthest>(context_, "kmeans (farthest)",
                          {data_, centers_.data(), own_counts.data(), labels_, detail::kSameShare<T>, partial.data()});
-        launch<Total>(context_, kmeans_kernel<Total>, "kmeans_kernel (farthest of all)",
-                      {partial.data(), n_pieces, partial.data() + n_pieces});
+        launch<Total>(context_, "kmeans (farthest of all)", {partial.data(), n_pieces, partial.data() + n_pieces});
         const detail::KmeansFarthest found = read_back(context_, partial.data() + n_pieces);
         return {found.distance, static_cast<std::ptrdiff_t>(found.point)};
     }
@@ -174,8 +155,7 @@ struct Sample {
     static std::unique_ptr<Sample> draw(const Context& context, const detail::KmeansData<T>& from, std::ptrdiff_t n) {
         using Block = detail::KmeansSampleBlock<T>;
         auto sample = std::make_unique<Sample>(context, from, n);
-        launch<Block>(context, kmeans_kernel<Block>, "kmeans_kernel (sample)",
-                      {from, n, sample->points.data(), sample->own_weights()});
+        launch<Block>(context, "kmeans (sample)", {from, n, sample->points.data(), sample->own_weights()});
         return sample;
     }
 };
@@ -238,7 +218,7 @@ public:
         using Covariance = detail::KmeansCovarianceBlock<T>;
         const std::ptrdiff_t d = data_.d;
         fill_labels(0);
-        launch<Sums>(context_, kmeans_kernel<Sums>, "kmeans_kernel (mean)",
+        launch<Sums>(context_, "kmeans (mean)",
                      {data_, 1, this->labels_, this->chunk_, Sums::lanes_of(d + 2), this->sums_.data()});
         add_chunks(this->sums_.data(), d + 2, this->totals_.data());
         std::vector<double> sums(at(d + 2));
@@ -255,8 +235,8 @@ public:
         const Workspace<double> mean(context_, at(d));
         const Workspace<double> partial(context_, at(divide_up(data_.n, this->chunk_) * n_slots));
         const Workspace<double> total(context_, at(n_slots));
-        copy<double>(context_, mean.data(), moments.mean.data(), d, cudaMemcpyHostToDevice);
-        launch<Covariance>(context_, kmeans_kernel<Covariance>, "kmeans_kernel (covariance)",
+        copy(context_, mean.data(), moments.mean.data(), d, cudaMemcpyHostToDevice);
+        launch<Covariance>(context_, "kmeans (covariance)",
                            {data_, mean.data(), this->chunk_, Sums::lanes_of(n_slots), partial.data()});
         add_chunks(partial.data(), n_slots, total.data());
         std::vector<double> products(at(n_slots));
@@ -279,24 +259,20 @@ public:
     }
 
     // 0 or -1: all bytes are alike.
-    void fill_labels(std::int32_t label) {
-        check(cudaMemsetAsync(this->labels_, label, at(data_.n) * sizeof(std::int32_t), stream_of(context_)),
-              "cudaMemsetAsync");
-    }
+    void fill_labels(std::int32_t label) { fill_bytes(context_, this->labels_, label, data_.n); }
 
     void remember_labels() {
         if (before_ == nullptr) {
             before_ = std::make_unique<Workspace<std::int32_t>>(context_, at(data_.n));
         }
-        copy<std::int32_t>(context_, before_->data(), this->labels_, data_.n, cudaMemcpyDeviceToDevice);
+        copy(context_, before_->data(), this->labels_, data_.n, cudaMemcpyDeviceToDevice);
     }
 
     std::vector<bool> changed_clusters(std::ptrdiff_t k) {
         using Changes = detail::KmeansChangesBlock;
         const Workspace<std::int32_t> flags(context_, at(k));
         flags.clear(at(k));
-        launch<Changes>(context_, kmeans_kernel<Changes>, "kmeans_kernel (changes)",
-                        {data_.n, before_->data(), this->labels_, flags.data()});
+        launch<Changes>(context_, "kmeans (changes)", {data_.n, before_->data(), this->labels_, flags.data()});
         std::vector<std::int32_t> values(at(k));
         copy(context_, values.data(), flags.data(), k, cudaMemcpyDeviceToHost);
         context_.synchronize();
@@ -306,32 +282,27 @@ public:
     void split_labels(std::int32_t from, std::int32_t added, const T* halves) {
         using Halves = detail::KmeansHalvesBlock<T>;
         const Workspace<T> centers(context_, at(2 * data_.d));
-        copy<T>(context_, centers.data(), halves, 2 * data_.d, cudaMemcpyHostToDevice);
-        launch<Halves>(context_, kmeans_kernel<Halves>, "kmeans_kernel (halves)",
-                       {data_, centers.data(), from, added, this->labels_});
+        copy(context_, centers.data(), halves, 2 * data_.d, cudaMemcpyHostToDevice);
+        launch<Halves>(context_, "kmeans (halves)", {data_, centers.data(), from, added, this->labels_});
     }
 
     std::vector<std::unique_ptr<Points>> members(const std::vector<bool>& wanted) {
         using Members = detail::KmeansMembers<T>;
-        using Counts = detail::ChunkSumsBlock<Members>;
-        using Chunks = detail::ChunkPrefixBlock;
         using Gather = detail::PrefixSumsBlock<Members>;
-        const std::ptrdiff_t n_chunks = divide_up(data_.n, detail::kPrefixChunk);
-        const Workspace<std::int32_t> chunks(context_, at(n_chunks + 1));
+        const std::ptrdiff_t n_tiles = detail::n_prefix_tiles(data_.n);
+        const Workspace<std::int32_t> partial(context_, at(n_tiles + 1));
         std::vector<std::unique_ptr<Points>> result(wanted.size());
         for (std::size_t c = 0; c < wanted.size(); ++c) {
             if (!wanted[c]) {
                 continue;
             }
             Members members{data_.n, data_, this->labels_, static_cast<std::int32_t>(c), nullptr, nullptr};
-            launch<Counts>(context_, kmeans_kernel<Counts>, "kmeans_kernel (members)", {members, chunks.data()});
-            launch<Chunks>(context_, kmeans_kernel<Chunks>, "kmeans_kernel (chunks of members)",
-                           {n_chunks, chunks.data()});
-            const std::ptrdiff_t count = read_back(context_, chunks.data() + n_chunks);
+            detail::count_before<Members>(Launcher{context_, "kmeans (members)"}, {members, partial.data()});
+            const std::ptrdiff_t count = read_back(context_, partial.data() + n_tiles);
             auto sample = std::make_unique<Sample<T>>(context_, data_, count);
             members.points = sample->points.data();
             members.weights = sample->own_weights();
-            launch<Gather>(context_, kmeans_kernel<Gather>, "kmeans_kernel (gather)", {members, chunks.data()});
+            launch<Gather>(context_, "kmeans (gather)", {members, partial.data()});
             result[c] = std::make_unique<Points>(context_, std::move(sample), 2);
         }
         return result;
@@ -344,7 +315,7 @@ private:
     using Columns = typename System<T>::Columns;
 
     void add_chunks(const double* sums, std::ptrdiff_t n_slots, double* totals) {
-        launch<Columns>(context_, kmeans_kernel<Columns>, "kmeans_kernel (sums of chunks)",
+        launch<Columns>(context_, "kmeans (sums of chunks)",
                         {sums, divide_up(data_.n, this->chunk_), n_slots, totals, 1.0});
     }
 
@@ -367,12 +338,12 @@ KmeansInfo kmeans(const Context& context, const KmeansPoints<T>& points, std::pt
     const std::ptrdiff_t n_numbers = n_clusters * points.d;
     std::vector<T> own_centers(at(n_numbers));
     if (options.given_centers) {
-        copy<T>(context, own_centers.data(), centers, n_numbers, cudaMemcpyDeviceToHost);
+        copy(context, own_centers.data(), centers, n_numbers, cudaMemcpyDeviceToHost);
         context.synchronize();
     }
     Starts<T> system(context, data_of(points), n_clusters, options.seed, labels);
     const KmeansInfo info = detail::kmeans_loop(system, n_clusters, points.d, options, own_centers.data(), monitor);
-    copy<T>(context, centers, own_centers.data(), n_numbers, cudaMemcpyHostToDevice);
+    copy(context, centers, own_centers.data(), n_numbers, cudaMemcpyHostToDevice);
     return info;
 }
 
@@ -393,7 +364,7 @@ SplitKmeansInfo split_kmeans(const Context& context, const KmeansPoints<T>& poin
     System<T> all(context, data, result.n_clusters, labels);
     all.clear_labels();
     result.info.inertia = all.assign(found.data(), result.n_clusters).inertia;
-    copy<T>(context, centers, found.data(), result.n_clusters * points.d, cudaMemcpyHostToDevice);
+    copy(context, centers, found.data(), result.n_clusters * points.d, cudaMemcpyHostToDevice);
     monitor.report(1.0);
     return result;
 }

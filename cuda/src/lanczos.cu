@@ -24,8 +24,8 @@ LanczosInfo smallest_eigenvectors(const Context& context, const SymmetricOperato
     const std::ptrdiff_t n = matrix.n;
     RisingMonitor monitor(user_monitor);
     const TallCuda<T> tall(context);
-    auto multiply = [&](const T* in, T* out, std::ptrdiff_t count) {
-        operator_apply<T>(context, matrix, in, out, count);
+    auto multiply = [&](const T* in, T* out, std::ptrdiff_t count, const ProductFactors<T>& factors = {}) {
+        operator_apply<T>(context, matrix, in, out, count, factors);
     };
     const auto make_work = [&](std::ptrdiff_t count) { return Workspace<T>(context, static_cast<std::size_t>(count)); };
     LanczosInfo info;
@@ -38,7 +38,7 @@ LanczosInfo smallest_eigenvectors(const Context& context, const SymmetricOperato
         detail::filtered_lanczos(tall, multiply, params, basis, n, largest.upper_bound, static_cast<double>(upper),
                                  make_work, info, part);
     } else {
-        info.solver = detail::direct_lanczos(tall, multiply, params, basis, n, make_work, part);
+        info.solver = detail::direct_lanczos(tall, multiply, params, basis, n, part);
     }
     detail::finish_pairs(tall, multiply, params, basis, n, values, residuals, info);
     if (info.solver.converged) {

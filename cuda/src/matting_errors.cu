@@ -6,15 +6,6 @@
 #include "fastsoft/detail/matting_errors_block.hpp"
 
 namespace fastsoft::cuda {
-namespace {
-
-template <class Block>
-__global__ void __launch_bounds__(Block::kThreads) matting_errors_kernel(typename Block::Arguments arguments) {
-    run_block<Block>(arguments);
-}
-
-}  // namespace
-
 template <class T>
 double gradient_error(const Context& context, const View<const T, 2>& alpha, const View<const T, 2>& truth,
                       const View<const std::uint8_t, 2>& region, double sigma, int half_size, double alpha_scale,
@@ -28,9 +19,8 @@ double gradient_error(const Context& context, const View<const T, 2>& alpha, con
     const Workspace<double> sums(context, static_cast<std::size_t>(n_tiles) + 1);
     double* const total = sums.data() + n_tiles;
     arguments.partial = sums.data();
-    launch<Block>(context, matting_errors_kernel<Block>, "matting_errors_kernel (gradient)", arguments);
-    launch<Total>(context, matting_errors_kernel<Total>, "matting_errors_kernel (total)",
-                  {sums.data(), n_tiles, total});
+    launch<Block>(context, "matting_errors (gradient)", arguments);
+    launch<Total>(context, "matting_errors (total)", {sums.data(), n_tiles, total});
     return read_back(context, total);
 }
 

@@ -9,23 +9,17 @@
 namespace fastsoft::cuda {
 namespace {
 
-template <class Block>
-__global__ void __launch_bounds__(Block::kThreads) matting_laplacian_kernel(typename Block::Arguments arguments) {
-    run_block<Block>(arguments);
-}
-
 // The stored half of the rows, (kMattingPlanes<Radius>, H, W).
 template <int Radius, class T>
 void fill_planes(const Context& context, const View<const T, 3>& image, MattingMatrix matrix, double epsilon,
                  T* planes) {
     constexpr double share = 1.0 / ((2 * Radius + 1) * (2 * Radius + 1));
     using Entries = detail::MattingEntriesBlock<Radius, T>;
-    launch<Entries>(context, matting_laplacian_kernel<Entries>, "matting_laplacian_kernel (entries)",
+    launch<Entries>(context, "matting_laplacian (entries)",
                     {image, epsilon, matrix == MattingMatrix::affinity ? share : -share, planes});
     if (matrix == MattingMatrix::laplacian) {
         using Diagonal = detail::MattingDiagonalBlock<Radius, T>;
-        launch<Diagonal>(context, matting_laplacian_kernel<Diagonal>, "matting_laplacian_kernel (diagonal)",
-                         {image.extent(0), image.extent(1), planes});
+        launch<Diagonal>(context, "matting_laplacian (diagonal)", {image.extent(0), image.extent(1), planes});
     }
 }
 
@@ -36,7 +30,7 @@ void fill_csr(const Context& context, const View<const T, 3>& image, MattingMatr
     const Workspace<T> planes(context, static_cast<std::size_t>(detail::kMattingPlanes<Radius> * n_pixels));
     fill_planes<Radius, T>(context, image, matrix, epsilon, planes.data());
     using Csr = detail::MattingCsrBlock<Radius, T>;
-    launch<Csr>(context, matting_laplacian_kernel<Csr>, "matting_laplacian_kernel (CSR)",
+    launch<Csr>(context, "matting_laplacian (CSR)",
                 {image.extent(0), image.extent(1), planes.data(), indptr, indices, data});
 }
 

@@ -46,9 +46,7 @@ public:
         for (std::size_t c = 0; c < norms.size(); ++c) {
             norms[c] = std::sqrt(norms[c]);
             if (norms[c] == 0.0) {
-                check(cudaMemsetAsync(x_ + static_cast<std::ptrdiff_t>(c) * a_.n, 0,
-                                      static_cast<std::size_t>(a_.n) * sizeof(T), stream_of(context_)),
-                      "cudaMemsetAsync");
+                fill_bytes(context_, x_ + static_cast<std::ptrdiff_t>(c) * a_.n, 0, a_.n);
             }
         }
         return norms;

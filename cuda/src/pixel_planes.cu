@@ -7,34 +7,21 @@
 #include "fastsoft/detail/pixel_planes_block.hpp"
 
 namespace fastsoft::cuda {
-namespace {
-
-template <class Block>
-__global__ void __launch_bounds__(Block::kThreads) pixel_planes_kernel(typename Block::Arguments arguments) {
-    run_block<Block>(arguments);
-}
-
-}  // namespace
-
 template <class S, class T>
 void pixel_planes(const Context& context, const View<const S, 2>& values, const std::int64_t* pixels,
                   std::ptrdiff_t count, T* out) {
     using Block = detail::PixelPlanesBlock<S, T>;
     FASTSOFT_EXPECTS(pixels != nullptr || count == values.extent(0), "there must be ", values.extent(0),
                      " pixels, got ", count);
-    const auto n_chosen = static_cast<std::size_t>(pixels != nullptr ? count : 0);
-    const Workspace<std::int64_t> chosen(context, n_chosen);
+    const Workspace<std::int64_t> chosen(context, static_cast<std::size_t>(pixels != nullptr ? count : 0));
     if (pixels != nullptr) {
         for (std::ptrdiff_t i = 0; i < count; ++i) {
             FASTSOFT_EXPECTS(pixels[i] >= 0 && pixels[i] < values.extent(0), "pixels must lie in 0..",
                              values.extent(0) - 1, ", got ", pixels[i]);
         }
-        check(cudaMemcpyAsync(chosen.data(), pixels, n_chosen * sizeof(std::int64_t), cudaMemcpyHostToDevice,
-                              stream_of(context)),
-              "cudaMemcpyAsync");
+        copy(context, chosen.data(), pixels, count, cudaMemcpyHostToDevice);
     }
-    launch<Block>(context, pixel_planes_kernel<Block>, "pixel_planes_kernel",
-                  {values, pixels != nullptr ? chosen.data() : nullptr, count, out});
+    launch<Block>(context, "pixel_planes", {values, pixels != nullptr ? chosen.data() : nullptr, count, out});
     if (pixels != nullptr) {
         context.synchronize();  // the host's pixels must outlive their copy
     }
@@ -48,21 +35,17 @@ void row_sums(const Context& context, const T* rows, std::ptrdiff_t n_rows, std:
     std::ptrdiff_t n_pieces = Pieces::n_pieces(length);
     const Workspace<double> first(context, static_cast<std::size_t>(n_rows * n_pieces));
     const Workspace<double> second(context, static_cast<std::size_t>(n_rows * Whole::n_pieces(n_pieces)));
-    launch<Pieces>(context, pixel_planes_kernel<Pieces>, "pixel_planes_kernel (sums)",
-                   {rows, n_rows, length, first.data()});
+    launch<Pieces>(context, "pixel_planes (sums)", {rows, n_rows, length, first.data()});
     double* from = first.data();
     double* to = second.data();
     while (n_pieces > 1) {
-        launch<Whole>(context, pixel_planes_kernel<Whole>, "pixel_planes_kernel (sums)", {from, n_rows, n_pieces, to});
+        launch<Whole>(context, "pixel_planes (sums)", {from, n_rows, n_pieces, to});
         n_pieces = Whole::n_pieces(n_pieces);
         double* const read = from;
         from = to;
         to = read;
     }
-    check(cudaMemcpyAsync(sums, from, static_cast<std::size_t>(n_rows) * sizeof(double), cudaMemcpyDeviceToHost,
-                          stream_of(context)),
-          "cudaMemcpyAsync");
-    context.synchronize();
+    read_back(context, from, n_rows, sums);
 }
 
 template void pixel_planes(const Context&, const View<const float, 2>&, const std::int64_t*, std::ptrdiff_t, float*);

@@ -14,11 +14,6 @@
 namespace fastsoft::cuda {
 namespace {
 
-template <class Block>
-__global__ void __launch_bounds__(Block::kThreads) principal_components_kernel(typename Block::Arguments arguments) {
-    run_block<Block>(arguments);
-}
-
 std::size_t at(std::ptrdiff_t index) {
     return static_cast<std::size_t>(index);
 }
@@ -44,21 +39,18 @@ public:
         {
             const std::ptrdiff_t chunk = Mean::chunk_of(n);
             const Workspace<double> sums(context_, at(divide_up(n, chunk) * n_channels));
-            launch<Mean>(context_, principal_components_kernel<Mean>, "principal_components_kernel (means)",
+            launch<Mean>(context_, "principal_components (means)",
                          {pixels_, chunk, not_finite.data(), sums.data(), center.first});
             add_rows(sums.data(), divide_up(n, chunk), n_channels, center.mean);
         }
         {
             const std::ptrdiff_t chunk = Products::chunk_of(n, n_channels);
             const Workspace<double> sums(context_, at(divide_up(n, chunk) * n_products_));
-            launch<Products>(context_, principal_components_kernel<Products>, "principal_components_kernel (products)",
-                             {pixels_, center, chunk, sums.data()});
+            launch<Products>(context_, "principal_components (products)", {pixels_, center, chunk, sums.data()});
             add_rows(sums.data(), divide_up(n, chunk), n_products_, moments_.data() + 2 * n_channels);
         }
         std::vector<double> moments(at(2 * n_channels + n_products_));
-        check(cudaMemcpyAsync(moments.data(), moments_.data(), moments.size() * sizeof(double), cudaMemcpyDeviceToHost,
-                              stream_of(context_)),
-              "cudaMemcpyAsync");
+        copy(context_, moments.data(), moments_.data(), 2 * n_channels + n_products_, cudaMemcpyDeviceToHost);
         if (read_back(context_, not_finite.data()) != 0) {
             return false;
         }
@@ -79,25 +71,22 @@ public:
         using Range = detail::PcaRangeBlock<T>;
         const Workspace<double> basis(context_, axes.basis.size());
         fill(basis.data(), axes.basis);
-        launch<Scores>(context_, principal_components_kernel<Scores>, "principal_components_kernel (scores)",
+        launch<Scores>(context_, "principal_components (scores)",
                        {pixels_, center_of_sums(), basis.data(), n_components_, axes.rank, scores_});
         const std::ptrdiff_t chunk = Mean::chunk_of(pixels_.n());
         const std::ptrdiff_t n_chunks = divide_up(pixels_.n(), chunk);
         const Workspace<T> ranges(context_, at(2 * n_chunks * n_components_));
         T* const lows = ranges.data();
         T* const highs = ranges.data() + n_chunks * n_components_;
-        launch<Range>(context_, principal_components_kernel<Range>, "principal_components_kernel (ranges)",
+        launch<Range>(context_, "principal_components (ranges)",
                       {scores_, scores_, pixels_.n(), n_components_, chunk, lows, highs, nullptr, nullptr});
-        launch<Range>(context_, principal_components_kernel<Range>, "principal_components_kernel (range of all)",
+        launch<Range>(context_, "principal_components (range of all)",
                       {lows, highs, n_chunks, n_components_, n_chunks, nullptr, nullptr, low, high});
         monitor.report(1.0);
     }
 
-    // Memory of the host is read before the call returns.
     void fill(double* to, const std::vector<double>& values) const {
-        check(cudaMemcpyAsync(to, values.data(), values.size() * sizeof(double), cudaMemcpyHostToDevice,
-                              stream_of(context_)),
-              "cudaMemcpyAsync");
+        copy(context_, to, values.data(), static_cast<std::ptrdiff_t>(values.size()), cudaMemcpyHostToDevice);
     }
 
 private:
@@ -109,7 +98,7 @@ private:
     // Means over the pixels from sums of chunks.
     void add_rows(const double* values, std::ptrdiff_t n_rows, std::ptrdiff_t n_cols, double* out) {
         using Columns = detail::ColumnMeansBlock;
-        launch<Columns>(context_, principal_components_kernel<Columns>, "principal_components_kernel (sums of chunks)",
+        launch<Columns>(context_, "principal_components (sums of chunks)",
                         {values, n_rows, n_cols, out, static_cast<double>(pixels_.n())});
     }
 

@@ -17,11 +17,6 @@ struct Faults {
 template <class T>
 using Block = detail::EachBlock<detail::ProjectColors<T>>;
 
-template <class T>
-__global__ void __launch_bounds__(Block<T>::kThreads) project_colors_kernel(typename Block<T>::Arguments arguments) {
-    run_block<Block<T>>(arguments);
-}
-
 }  // namespace
 
 template <class T>
@@ -31,7 +26,7 @@ ProjectColorsFault project_colors(const Context& context, const View<const T, 3>
     detail::check_project_colors<T>(alphas, colors, image, out);
     const Workspace<Faults> faults(context, 1);
     faults.clear(1);
-    launch<Block<T>>(context, project_colors_kernel<T>, "project_colors_kernel",
+    launch<Block<T>>(context, "project_colors",
                      {alphas, colors, image, out, static_cast<T>(detail::kAlphaSumSlack), faults.data()->found});
     const Faults seen = read_back(context, faults.data());
     int worst = 0;

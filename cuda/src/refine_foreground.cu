@@ -1,20 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "fastsoft/refine_foreground.hpp"
 
-#include <type_traits>
-
-#include "fastsoft/cuda/launch.cuh"
+#include "fastsoft/cuda/launcher.cuh"
 #include "fastsoft/cuda/workspace.cuh"
 #include "fastsoft/detail/refine_foreground_block.hpp"
 #include "fastsoft/detail/refine_foreground_checks.hpp"
 
 namespace fastsoft::cuda {
 namespace {
-
-template <class Block>
-__global__ void __launch_bounds__(Block::kThreads) refine_foreground_kernel(typename Block::Arguments arguments) {
-    run_block<Block>(arguments);
-}
 
 template <class T, bool Jacobi>
 void run(const Context& context, const View<const T, 3>& foreground, const View<const T, 2>& alpha,
@@ -24,10 +17,8 @@ void run(const Context& context, const View<const T, 3>& foreground, const View<
     const Workspace<T> level(context, Run::kLevelNumbers * n_pixels);
     const Workspace<T> first(context, Run::kColorNumbers * n_pixels);
     const Workspace<T> second(context, Run::kColorNumbers * n_pixels);
-    const auto execute = [&]<class Block>(std::type_identity<Block>, const typename Block::Arguments& arguments) {
-        launch<Block>(context, refine_foreground_kernel<Block>, "refine_foreground_kernel", arguments);
-    };
-    Run{foreground, alpha, out, params}.run(level.data(), first.data(), second.data(), execute,
+    Run{foreground, alpha, out, params}.run(level.data(), first.data(), second.data(),
+                                            Launcher{context, "refine_foreground"},
                                             [&](double fraction) { monitor.report(fraction); });
     monitor.report(1.0);
 }

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <memory>
 
-#include "fastsoft/cuda/launch.cuh"
+#include "fastsoft/cuda/launcher.cuh"
 #include "fastsoft/cuda/workspace.cuh"
 #include "fastsoft/detail/prefix_sums_block.hpp"
 #include "fastsoft/detail/segments_block.hpp"
@@ -16,39 +16,26 @@
 namespace fastsoft::cuda {
 namespace {
 
-template <class Block>
-__global__ void __launch_bounds__(Block::kThreads) slic_kernel(typename Block::Arguments arguments) {
-    run_block<Block>(arguments);
-}
-
 // The numbers of the segments from roots and sizes of pieces, then the labels from these. `spare` and `sizes` are
 // overwritten. Returns the number of segments; waits for the stream.
 std::ptrdiff_t number_segments(const Context& context, const detail::SegmentsGrid& grid, double min_size,
                                const std::int32_t* roots, std::int32_t* sizes, std::int32_t* spare,
                                std::int32_t* labels) {
     const std::ptrdiff_t n_pixels = grid.n_pixels();
-    const Workspace<std::int32_t> chunks(context,
-                                         static_cast<std::size_t>(divide_up(n_pixels, detail::kPrefixChunk) + 1));
-    const auto prefix_sums = [&](const auto& numbers) {
-        using Numbers = std::remove_cvref_t<decltype(numbers)>;
-        using Sums = detail::ChunkSumsBlock<Numbers>;
-        using Chunks = detail::ChunkPrefixBlock;
-        using Prefix = detail::PrefixSumsBlock<Numbers>;
-        launch<Sums>(context, slic_kernel<Sums>, "slic_kernel (chunk sums)", {numbers, chunks.data()});
-        launch<Chunks>(context, slic_kernel<Chunks>, "slic_kernel (chunks)",
-                       {divide_up(numbers.n, detail::kPrefixChunk), chunks.data()});
-        launch<Prefix>(context, slic_kernel<Prefix>, "slic_kernel (prefix sums)", {numbers, chunks.data()});
-    };
+    const std::ptrdiff_t n_tiles = detail::n_prefix_tiles(n_pixels);
+    const Workspace<std::int32_t> partial(context, static_cast<std::size_t>(n_tiles + 1));
+    const Launcher launcher{context, "slic (numbers)"};
     const auto n_before = static_cast<std::ptrdiff_t>(std::min(std::ceil(min_size), static_cast<double>(n_pixels)));
     if (n_before > 0) {
-        prefix_sums(detail::SizesBefore{n_before, roots, sizes, spare});
+        detail::prefix_sums<detail::SizesBefore>(launcher, {{n_before, roots, sizes, spare}, partial.data()});
     }
-    prefix_sums(detail::SegmentNumbers{n_pixels, roots, sizes, spare, n_before, min_size, spare});
+    detail::prefix_sums<detail::SegmentNumbers>(
+        launcher, {{n_pixels, roots, sizes, spare, n_before, min_size, spare}, partial.data()});
     using Join = detail::JoinPiecesBlock;
     using Label = detail::SegmentLabelsBlock;
-    launch<Join>(context, slic_kernel<Join>, "slic_kernel (join)", {grid, roots, spare, sizes});
-    launch<Label>(context, slic_kernel<Label>, "slic_kernel (labels)", {n_pixels, roots, sizes, labels});
-    return read_back(context, chunks.data() + divide_up(n_pixels, detail::kPrefixChunk));
+    launch<Join>(context, "slic (join)", {grid, roots, spare, sizes});
+    launch<Label>(context, "slic (labels)", {n_pixels, roots, sizes, labels});
+    return read_back(context, partial.data() + n_tiles);
 }
 
 // What detail::slic_loop moves.
@@ -67,19 +54,19 @@ public:
         using Seed = detail::SlicSeedBlock<T>;
         // Pixels that no window covers keep their label; the first windows cover all.
         cluster_labels_.clear(static_cast<std::size_t>(n_pixels_));
-        launch<Lab>(context, slic_kernel<Lab>, "slic_kernel (CIELAB)", {image, {planes_->data(), n_pixels_}});
-        launch<Seed>(context, slic_kernel<Seed>, "slic_kernel (seeds)", {grid, lab(), clusters_.data()});
+        launch<Lab>(context, "slic (CIELAB)", {image, {planes_->data(), n_pixels_}});
+        launch<Seed>(context, "slic (seeds)", {grid, lab(), clusters_.data()});
     }
 
     void assign(std::ptrdiff_t iteration, T spatial_weight) {
         using Assign = detail::SlicAssignBlock<T>;
-        launch<Assign>(context_, slic_kernel<Assign>, "slic_kernel (assignment)",
+        launch<Assign>(context_, "slic (assignment)",
                        {grid_, lab(), clusters_.data(), cluster_labels_.data(), spatial_weight, iteration});
     }
 
     void update(bool adaptive) {
         using Update = detail::SlicUpdateBlock<T>;
-        launch<Update>(context_, slic_kernel<Update>, "slic_kernel (centres)",
+        launch<Update>(context_, "slic (centres)",
                        {grid_, lab(), cluster_labels_.data(), clusters_.data(), adaptive, Update::groups_for(grid_)});
     }
 
@@ -94,12 +81,9 @@ public:
         const Workspace<std::int32_t> spare(context_, n);
         // The output holds the parents until it receives the labels; roots take the place of the cluster numbers.
         std::int32_t* const parents = labels_;
-        launch<Tiles>(context_, slic_kernel<Tiles>, "slic_kernel (pieces of tiles)",
-                      {grid, cluster_labels_.data(), parents, sizes.data()});
-        launch<Borders>(context_, slic_kernel<Borders>, "slic_kernel (borders of tiles)",
-                        {grid, cluster_labels_.data(), parents});
-        launch<Roots>(context_, slic_kernel<Roots>, "slic_kernel (roots)",
-                      {n_pixels_, parents, cluster_labels_.data(), sizes.data()});
+        launch<Tiles>(context_, "slic (pieces of tiles)", {grid, cluster_labels_.data(), parents, sizes.data()});
+        launch<Borders>(context_, "slic (borders of tiles)", {grid, cluster_labels_.data(), parents});
+        launch<Roots>(context_, "slic (roots)", {n_pixels_, parents, cluster_labels_.data(), sizes.data()});
         return number_segments(context_, grid, min_size, cluster_labels_.data(), sizes.data(), spare.data(), labels_);
     }
 
@@ -114,10 +98,8 @@ public:
         const Workspace<std::int32_t> segments(context_, n);
         const Workspace<std::int32_t> spare(context_, n);
         from_end.clear(n_clusters);
-        launch<First>(context_, slic_kernel<First>, "slic_kernel (first pixels)",
-                      {grid, cluster_labels_.data(), from_end.data()});
-        launch<Roots>(context_, slic_kernel<Roots>, "slic_kernel (roots of labels)",
-                      {n_pixels_, from_end.data(), cluster_labels_.data()});
+        launch<First>(context_, "slic (first pixels)", {grid, cluster_labels_.data(), from_end.data()});
+        launch<Roots>(context_, "slic (roots of labels)", {n_pixels_, from_end.data(), cluster_labels_.data()});
         return number_segments(context_, grid, 0.0, cluster_labels_.data(), segments.data(), spare.data(), labels_);
     }
 

@@ -3,35 +3,21 @@
 
 #include <limits>
 
-#include "fastsoft/cuda/launch.cuh"
+#include "fastsoft/cuda/launcher.cuh"
 #include "fastsoft/cuda/workspace.cuh"
 
 namespace fastsoft::cuda {
 namespace {
 
-template <class Block>
-__global__ void __launch_bounds__(Block::kThreads) sort_kernel(typename Block::Arguments arguments) {
-    run_block<Block>(arguments);
-}
-
-struct Launch {
-    const Context& context;
-
-    template <class Block>
-    void operator()(const typename Block::Arguments& arguments) const {
-        launch<Block>(context, sort_kernel<Block>, "sort_kernel", arguments);
-    }
-};
-
-std::size_t prefix_tiles(std::ptrdiff_t count) {
-    return static_cast<std::size_t>(divide_up(count, detail::PrefixTile::kTile));
+std::size_t n_partial(std::ptrdiff_t n) {
+    return static_cast<std::size_t>(detail::n_prefix_tiles(n) + 1);
 }
 
 }  // namespace
 
 void prefix_sums(const Context& context, const std::int32_t* in, std::ptrdiff_t count, std::int64_t* out) {
-    const Workspace<std::int64_t> partial(context, prefix_tiles(count));
-    detail::prefix_sums(Launch{context}, {in, count, partial.data(), out});
+    const Workspace<std::int64_t> partial(context, n_partial(count + 1));
+    detail::prefix_sums<detail::CountsBefore>(Launcher{context, "prefix_sums"}, {{count + 1, in, out}, partial.data()});
 }
 
 void sort_by_key(const Context& context, detail::KeyedValues& data, detail::KeyedValues& spare, std::ptrdiff_t count,
@@ -40,10 +26,10 @@ void sort_by_key(const Context& context, detail::KeyedValues& data, detail::Keye
                      "at most 2147483647 elements can be sorted, got ", count);
     const std::ptrdiff_t n_counts = detail::radix_counts(count);
     const Workspace<std::int32_t> tile_counts(context, static_cast<std::size_t>(n_counts));
-    const Workspace<std::int64_t> partial(context, prefix_tiles(n_counts));
     const Workspace<std::int64_t> begins(context, static_cast<std::size_t>(n_counts + 1));
-    detail::sort_by_key(Launch{context}, data, spare, count, n_keys,
-                        {tile_counts.data(), partial.data(), begins.data()});
+    const Workspace<std::int64_t> partial(context, n_partial(n_counts + 1));
+    detail::sort_by_key(Launcher{context, "sort_by_key"}, data, spare, count, n_keys,
+                        {tile_counts.data(), begins.data(), partial.data()});
 }
 
 }  // namespace fastsoft::cuda

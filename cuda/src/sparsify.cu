@@ -17,16 +17,6 @@ using detail::ProductKind;
 // Of partial sums at a time. Enough blocks to fill a device some times over.
 constexpr std::ptrdiff_t kPartialBytes = std::ptrdiff_t{64} << 20;
 
-template <class Block>
-__global__ void __launch_bounds__(Block::kThreads) sparsify_kernel(typename Block::Arguments arguments) {
-    run_block<Block>(arguments);
-}
-
-template <class Block>
-void run(const Context& context, const char* name, const typename Block::Arguments& arguments) {
-    launch<Block>(context, sparsify_kernel<Block>, name, arguments);
-}
-
 std::size_t unsigned_size(std::ptrdiff_t size) {
     return static_cast<std::size_t>(size);
 }
@@ -43,9 +33,7 @@ public:
         : host_(unsigned_size(count)), device_(context, unsigned_size(count)) {
         std::transform(values, values + count, host_.begin(), [](double value) { return static_cast<T>(value); });
         if (count > 0) {
-            check(cudaMemcpyAsync(device_.data(), host_.data(), host_.size() * sizeof(T), cudaMemcpyHostToDevice,
-                                  stream_of(context)),
-                  "cudaMemcpyAsync");
+            copy(context, device_.data(), host_.data(), count, cudaMemcpyHostToDevice);
         }
     }
     const T* data() const { return device_.data(); }
@@ -54,11 +42,6 @@ private:
     std::vector<T> host_;  // until the stream has been waited for
     Workspace<T> device_;
 };
-
-void enqueue_download(const Context& context, const double* from, std::ptrdiff_t count, double* to) {
-    check(cudaMemcpyAsync(to, from, unsigned_size(count) * sizeof(double), cudaMemcpyDeviceToHost, stream_of(context)),
-          "cudaMemcpyAsync");
-}
 
 template <class T>
 void check_pixels(const SparsifyPixels<T>& pixels, std::ptrdiff_t n_segments) {
@@ -109,8 +92,8 @@ void add_products(const Context& context, const detail::ProductInput<T>& in, T* 
     if (detail::n_jobs<Kind>(in) == 0) {
         return;
     }
-    run<Products>(context, "sparsify_kernel (products)", {in, partial});
-    run<Totals>(context, "sparsify_kernel (totals)", {in, partial, sign, totals});
+    launch<Products>(context, "sparsify (products)", {in, partial});
+    launch<Totals>(context, "sparsify (totals)", {in, partial, sign, totals});
 }
 
 // Pixels at a time, and the numbers that their partial sums take.
@@ -148,8 +131,7 @@ void sparsify_gram(const Context& context, const SparsifyPixels<T>& pixels, doub
         add_products<ProductKind::triangles>(context, in, partial.data(), 1.0, totals.data());
         add_products<ProductKind::rectangles>(context, in, partial.data(), 1.0, totals.data());
     }
-    enqueue_download(context, totals.data(), size, sum);
-    context.synchronize();
+    read_back(context, totals.data(), size, sum);
 }
 
 template <class T>
@@ -179,8 +161,8 @@ void sparsify_sums(const Context& context, const SparsifyPixels<T>& pixels, cons
         detail::ProductInput<T> in = whole;
         in.first = first;
         in.count = std::min(portion.n_pixels, n - first);
-        run<detail::SegmentTermsBlock<T>>(
-            context, "sparsify_kernel (terms)",
+        launch<detail::SegmentTermsBlock<T>>(
+            context, "sparsify (terms)",
             {source.source(first, in.count), pixels.weights, weighting.flat, weighting.clamp, weighting.exponent,
              weighting.factor, weighting.peak, weighting.offset, portion.n_pixels, amounts.data(), sides.data()});
         add_products<ProductKind::triangles>(context, in, partial.data(), sign, totals.data());
@@ -188,10 +170,13 @@ void sparsify_sums(const Context& context, const SparsifyPixels<T>& pixels, cons
         in.n_products = 1;
         add_products<ProductKind::sides>(context, in, partial.data(), 1.0, totals.data() + matrix_numbers);
     }
-    enqueue_download(context, totals.data(), matrix_numbers, matrices);
-    enqueue_download(context, totals.data() + matrix_numbers, n_segments * k, right);
+    const auto download = [&](std::ptrdiff_t first, std::ptrdiff_t count, double* to) {
+        copy(context, to, totals.data() + first, count, cudaMemcpyDeviceToHost);
+    };
+    download(0, matrix_numbers, matrices);
+    download(matrix_numbers, n_segments * k, right);
     if (!weighting.flat) {
-        enqueue_download(context, totals.data() + matrix_numbers + n_segments * k, k, last);
+        download(matrix_numbers + n_segments * k, k, last);
     }
     context.synchronize();
 }
@@ -206,11 +191,10 @@ void sparsify_peaks(const Context& context, const SparsifyPixels<T>& pixels, con
     const std::ptrdiff_t n_tiles = detail::SegmentTile<T>::n_tiles(all);
     const Workspace<T> partial(context, unsigned_size(n_segments * n_tiles));
     const Workspace<double> result(context, unsigned_size(n_segments));
-    run<detail::SegmentPeaksBlock<T>>(context, "sparsify_kernel (peaks)", {all, partial.data()});
-    run<detail::LargestBlock<T>>(context, "sparsify_kernel (largest)",
-                                 {partial.data(), n_segments, n_tiles, result.data()});
-    enqueue_download(context, result.data(), n_segments, largest);
-    context.synchronize();
+    launch<detail::SegmentPeaksBlock<T>>(context, "sparsify (peaks)", {all, partial.data()});
+    launch<detail::LargestBlock<T>>(context, "sparsify (largest)",
+                                    {partial.data(), n_segments, n_tiles, result.data()});
+    read_back(context, result.data(), n_segments, largest);
 }
 
 template <class T>
@@ -232,8 +216,8 @@ double combine_eigenvectors(const Context& context, View<const T, 2> eigenvector
     const std::ptrdiff_t n_sums = detail::SegmentTile<T>::n_blocks(all);
     const Workspace<double> sums(context, unsigned_size(n_sums) + 1);
     double* const total = sums.data() + n_sums;
-    run<Block>(context, "sparsify_kernel (combine)", {all, static_cast<T>(gamma), segments, sums.data()});
-    run<detail::DoubleSumBlock>(context, "sparsify_kernel (sum)", {sums.data(), n_sums, total});
+    launch<Block>(context, "sparsify (combine)", {all, static_cast<T>(gamma), segments, sums.data()});
+    launch<detail::DoubleSumBlock>(context, "sparsify (sum)", {sums.data(), n_sums, total});
     const double sparsity = read_back(context, total);
     monitor.report(1.0);
     return sparsity;

@@ -16,13 +16,8 @@ namespace {
 using Labels = View<const std::int32_t, 2>;
 
 template <class Block>
-__global__ void __launch_bounds__(Block::kThreads) superpixel_graph_kernel(typename Block::Arguments arguments) {
-    run_block<Block>(arguments);
-}
-
-template <class Block>
 void run(const Context& context, const typename Block::Arguments& arguments) {
-    launch<Block>(context, superpixel_graph_kernel<Block>, "superpixel_graph_kernel", arguments);
+    launch<Block>(context, "superpixel_graph", arguments);
 }
 
 template <class Step>

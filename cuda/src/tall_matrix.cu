@@ -15,11 +15,6 @@ namespace {
 
 constexpr std::ptrdiff_t kRotateBytes = std::ptrdiff_t{64} << 20;
 
-template <class Block>
-__global__ void __launch_bounds__(Block::kThreads) tall_matrix_kernel(typename Block::Arguments arguments) {
-    cuda::run_block<Block>(arguments);
-}
-
 // Device memory that grows.
 class Buffer {
 public:
@@ -60,7 +55,7 @@ TallCuda<T>::~TallCuda() = default;
 template <class T>
 template <class Block>
 void TallCuda<T>::launch_block(const typename Block::Arguments& arguments, const char* name) const {
-    cuda::launch<Block>(context_, tall_matrix_kernel<Block>, name, arguments);
+    cuda::launch<Block>(context_, name, arguments);
 }
 
 template <class T>
@@ -72,9 +67,7 @@ double* TallCuda<T>::partial_sums(std::ptrdiff_t n_chunks, std::ptrdiff_t n_entr
 template <class T>
 const double* TallCuda<T>::upload(const double* matrix, std::ptrdiff_t count) const {
     double* const device = memory_->small.get(count);
-    cuda::check(cudaMemcpyAsync(device, matrix, static_cast<std::size_t>(count) * sizeof(double),
-                                cudaMemcpyHostToDevice, cuda::stream_of(context_)),
-                "cudaMemcpyAsync");
+    cuda::copy(context_, device, matrix, count, cudaMemcpyHostToDevice);
     return device;
 }
 
@@ -82,11 +75,8 @@ template <class T>
 void TallCuda<T>::add_chunks(std::ptrdiff_t n_chunks, std::ptrdiff_t n_entries, double* out) const {
     double* const total = memory_->total.get(n_entries);
     launch_block<detail::SumChunksBlock>({partial_sums(n_chunks, n_entries), n_chunks, n_entries, total},
-                                         "tall_matrix_kernel (sum of chunks)");
-    cuda::check(cudaMemcpyAsync(out, total, static_cast<std::size_t>(n_entries) * sizeof(double),
-                                cudaMemcpyDeviceToHost, cuda::stream_of(context_)),
-                "cudaMemcpyAsync");
-    context_.synchronize();
+                                         "tall_matrix (sum of chunks)");
+    cuda::read_back(context_, total, n_entries, out);
 }
 
 template <class T>
@@ -95,7 +85,7 @@ void TallCuda<T>::project_with(const T* v, std::ptrdiff_t m, const T* w, std::pt
                                double* c) const {
     using Block = detail::ProjectBlock<T, Sum>;
     const std::ptrdiff_t n_chunks = Block::n_chunks(n);
-    launch_block<Block>({v, m, w, b, n, partial_sums(n_chunks, m * b)}, "tall_matrix_kernel (project)");
+    launch_block<Block>({v, m, w, b, n, partial_sums(n_chunks, m * b)}, "tall_matrix (project)");
     add_chunks(n_chunks, m * b, c);
 }
 
@@ -104,7 +94,7 @@ template <class Term>
 void TallCuda<T>::row_sums(const Term& term, std::ptrdiff_t b, std::ptrdiff_t n, double* out) const {
     using Block = detail::TallRowSumsBlock<Term>;
     const std::ptrdiff_t n_chunks = Block::n_chunks(n);
-    launch_block<Block>({term, b, n, partial_sums(n_chunks, b)}, "tall_matrix_kernel (sums of rows)");
+    launch_block<Block>({term, b, n, partial_sums(n_chunks, b)}, "tall_matrix (sums of rows)");
     add_chunks(n_chunks, b, out);
 }
 
@@ -123,7 +113,7 @@ template <class T>
 void TallCuda<T>::project_out(const T* v, std::ptrdiff_t m, T* w, std::ptrdiff_t b, std::ptrdiff_t n, const double* c,
                               double* next) const {
     if (m > 0) {
-        launch_block<detail::ProjectOutBlock<T>>({v, m, w, b, n, upload(c, m * b)}, "tall_matrix_kernel (project out)");
+        launch_block<detail::ProjectOutBlock<T>>({v, m, w, b, n, upload(c, m * b)}, "tall_matrix (project out)");
     }
     // V does not fit where it could be used twice, as in the CPU's cache.
     if (next != nullptr) {
@@ -134,7 +124,7 @@ void TallCuda<T>::project_out(const T* v, std::ptrdiff_t m, T* w, std::ptrdiff_t
 template <class T>
 void TallCuda<T>::transform(T* w, std::ptrdiff_t b, std::ptrdiff_t n, const double* a) const {
     FASTSOFT_EXPECTS(b <= kMaxBlock, "block_size must be at most ", kMaxBlock, " on a CUDA device, got ", b);
-    launch_block<detail::TransformBlock<T>>({w, b, n, upload(a, b * b)}, "tall_matrix_kernel (transform)");
+    launch_block<detail::TransformBlock<T>>({w, b, n, upload(a, b * b)}, "tall_matrix (transform)");
 }
 
 template <class T>
@@ -148,16 +138,15 @@ void TallCuda<T>::rotate(T* v, std::ptrdiff_t m, std::ptrdiff_t n, const double*
     const cuda::Workspace<T> out(context_, static_cast<std::size_t>(k * portion));
     for (std::ptrdiff_t first = 0; first < n; first += portion) {
         const std::ptrdiff_t count = std::min(portion, n - first);
-        launch_block<Block>({v, m, n, rotation, k, first, count, out.data()}, "tall_matrix_kernel (rotate)");
-        launch_block<detail::PutColumnsBlock<T>>({out.data(), k, count, v, n, first},
-                                                 "tall_matrix_kernel (put columns)");
+        launch_block<Block>({v, m, n, rotation, k, first, count, out.data()}, "tall_matrix (rotate)");
+        launch_block<detail::PutColumnsBlock<T>>({out.data(), k, count, v, n, first}, "tall_matrix (put columns)");
     }
 }
 
 template <class T>
 void TallCuda<T>::fill_normal(T* w, std::ptrdiff_t b, std::ptrdiff_t n, std::uint64_t seed,
                               std::uint64_t stream) const {
-    launch_block<detail::FillNormalBlock<T>>({w, b, n, seed, stream}, "tall_matrix_kernel (fill normal)");
+    launch_block<detail::FillNormalBlock<T>>({w, b, n, seed, stream}, "tall_matrix (fill normal)");
 }
 
 template <class T>
@@ -169,17 +158,12 @@ void TallCuda<T>::residual_norms(const T* w, const T* v, const double* factor, s
 
 template <class T>
 void TallCuda<T>::fix_signs(T* v, std::ptrdiff_t k, std::ptrdiff_t n) const {
-    launch_block<detail::FixSignsBlock<T>>({v, k, n}, "tall_matrix_kernel (fix signs)");
+    launch_block<detail::FixSignsBlock<T>>({v, k, n}, "tall_matrix (fix signs)");
 }
 
 template <class T>
 void TallCuda<T>::dots(const T* x, const T* y, std::ptrdiff_t b, std::ptrdiff_t n, double* out) const {
     row_sums(detail::RowProduct<T>{x, y}, b, n, out);
-}
-
-template <class T>
-void TallCuda<T>::combine(std::ptrdiff_t size, T a, const T* x, T b, const T* y, T c, T* z) const {
-    launch_block<detail::TallCombineBlock<T>>({size, a, x, b, y, c, z}, "tall_matrix_kernel (combine)");
 }
 
 template <class T>
@@ -189,9 +173,7 @@ void TallCuda<T>::copy(const T* from, std::ptrdiff_t count, T* to) const {
     const std::ptrdiff_t portion = distance == 0 ? count : std::min(count, distance);
     for (std::ptrdiff_t first = 0; first < count && distance > 0; first += portion) {
         const std::ptrdiff_t size = std::min(portion, count - first);
-        cuda::check(cudaMemcpyAsync(to + first, from + first, static_cast<std::size_t>(size) * sizeof(T),
-                                    cudaMemcpyDeviceToDevice, cuda::stream_of(context_)),
-                    "cudaMemcpyAsync");
+        cuda::copy(context_, to + first, from + first, size, cudaMemcpyDeviceToDevice);
     }
 }
 

@@ -9,14 +9,8 @@ namespace fastsoft::cuda {
 namespace {
 
 template <class Step>
-__global__ void __launch_bounds__(detail::EachBlock<Step>::kThreads)
-    unmixing_kernel(typename Step::Arguments arguments) {
-    run_block<detail::EachBlock<Step>>(arguments);
-}
-
-template <class Step>
 void run_each(const Context& context, const typename Step::Arguments& arguments) {
-    launch<detail::EachBlock<Step>>(context, unmixing_kernel<Step>, "unmixing_kernel", arguments);
+    launch<detail::EachBlock<Step>>(context, "unmixing", arguments);
 }
 
 }  // namespace

@@ -5,15 +5,6 @@
 #include "fastsoft/cuda/workspace.cuh"
 
 namespace fastsoft::cuda {
-namespace {
-
-template <class Block>
-__global__ void __launch_bounds__(Block::kThreads) value_range_kernel(typename Block::Arguments arguments) {
-    run_block<Block>(arguments);
-}
-
-}  // namespace
-
 template <class T>
 detail::ValueRange value_range(const Context& context, const View<const T, 3>& values) {
     using Block = detail::ValueRangeBlock<T>;
@@ -21,8 +12,8 @@ detail::ValueRange value_range(const Context& context, const View<const T, 3>& v
     const std::ptrdiff_t n_pieces = Block::n_blocks({values, nullptr});
     const Workspace<detail::ValueRange> ranges(context, static_cast<std::size_t>(n_pieces) + 1);
     detail::ValueRange* const total = ranges.data() + n_pieces;
-    launch<Block>(context, value_range_kernel<Block>, "value_range_kernel", {values, ranges.data()});
-    launch<Total>(context, value_range_kernel<Total>, "value_range_kernel (total)", {ranges.data(), n_pieces, total});
+    launch<Block>(context, "value_range", {values, ranges.data()});
+    launch<Total>(context, "value_range (total)", {ranges.data(), n_pieces, total});
     return read_back(context, total);
 }
 

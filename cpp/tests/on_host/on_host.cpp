@@ -29,6 +29,8 @@ Device device;
 
 }  // namespace
 
+struct FastsoftPool {};
+
 namespace fastsoft::tests {
 
 Order on_host_order() {
@@ -137,7 +139,17 @@ cudaError_t cudaMemGetInfo(std::size_t* n_free, std::size_t* n_total) {
     return cudaSuccess;
 }
 
-cudaError_t cudaMallocAsync(void** data, std::size_t n_bytes, cudaStream_t) {
+cudaError_t cudaMemPoolCreate(cudaMemPool_t* pool, const cudaMemPoolProps*) {
+    static FastsoftPool one;
+    *pool = &one;
+    return cudaSuccess;
+}
+
+cudaError_t cudaMemPoolSetAttribute(cudaMemPool_t, cudaMemPoolAttr, void*) {
+    return cudaSuccess;
+}
+
+cudaError_t cudaMallocFromPoolAsync(void** data, std::size_t n_bytes, cudaMemPool_t, cudaStream_t) {
     if (n_bytes > device.capacity - std::min(device.capacity, device.allocated)) {
         return cudaErrorMemoryAllocation;
     }

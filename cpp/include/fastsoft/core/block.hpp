@@ -22,6 +22,12 @@
 // thread by thread.
 namespace fastsoft {
 
+// What consists of several kernels runs them by a Launch: cuda::Launcher, or tests::Emulate.
+template <class Block, class Launch>
+void run_kernel(const Launch& launch, const typename Block::Arguments& arguments) {
+    launch.template operator()<Block>(arguments);
+}
+
 // Of blocks that share nothing and of threads that remember nothing.
 struct Nothing {};
 

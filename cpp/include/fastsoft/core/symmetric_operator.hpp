@@ -28,6 +28,17 @@ struct StencilView {
     const T* plane(int k) const { return weights + k * size(); }
 };
 
+// y = product A x + x x + y y, the factors' names being those of what they multiply. Where that of y is 0, y is not
+// read.
+template <class T>
+struct ProductFactors {
+    T product = T(1);
+    T x = T(0);
+    T y = T(0);
+
+    bool plain() const { return product == T(1) && x == T(0) && y == T(0); }
+};
+
 // Sum of symmetric matrices of the same size, each stored as a stencil or as CSR. Views only: the caller keeps the
 // arrays alive. Where they point into the memory of a device, the functions of namespace cuda apply, and the members
 // do not.

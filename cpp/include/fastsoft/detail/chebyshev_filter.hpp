@@ -24,13 +24,11 @@ namespace fastsoft::detail {
 template <class T, class Tall, class Apply>
 class ChebyshevFilter {
 public:
-    // work: two blocks.
-    ChebyshevFilter(const Tall& tall, Apply& apply, T* work, std::ptrdiff_t n, std::ptrdiff_t block, int degree,
-                    double cut, double high)
+    // work: a block.
+    ChebyshevFilter(const Tall& tall, Apply& apply, T* work, std::ptrdiff_t n, int degree, double cut, double high)
         : tall_(tall),
           apply_(apply),
-          product_(work),
-          spare_(work + block * n),
+          spare_(work),
           n_(n),
           degree_(degree),
           centre_(0.5 * (cut + high)),
@@ -54,14 +52,12 @@ public:
 private:
     // z = factor (centre - A) / half x + c z
     void step(double factor, const T* x, T c, T* z, std::ptrdiff_t count) {
-        apply_(x, product_, count);
-        tall_.combine(count * n_, static_cast<T>(factor * centre_ / half_), x, static_cast<T>(-factor / half_),
-                      product_, c, z);
+        apply_(x, z, count,
+               ProductFactors<T>{static_cast<T>(-factor / half_), static_cast<T>(factor * centre_ / half_), c});
     }
 
     const Tall& tall_;
     Apply& apply_;
-    T* product_;
     T* spare_;
     std::ptrdiff_t n_;
     int degree_;
@@ -128,7 +124,7 @@ struct FilterPlan {
 // Finds a cut with about 1.3 k + 8 eigenvalues below. The number of products of the method that follows hardly depends
 // on it (docs/eigensolvers.md), but fewer than k would be wrong. With 8 random vectors the count's standard deviation
 // is half the root of the count.
-// work: three blocks of kCountVectors. `high` is raised to `safe_high` should eigenvalues lie above.
+// work: two blocks of kCountVectors. `high` is raised to `safe_high` should eigenvalues lie above.
 constexpr std::ptrdiff_t kCountVectors = 8;
 
 template <class T, class Tall, class Apply>
@@ -142,9 +138,8 @@ FilterPlan plan_filter(const Tall& tall, Apply& apply, T* work, std::ptrdiff_t n
     constexpr std::uint64_t kStream = std::uint64_t{1} << 40;
     const double wanted = std::min(1.3 * static_cast<double>(k) + 8.0, 0.9 * static_cast<double>(n));
     const std::ptrdiff_t size = kCountVectors * n;
-    T* const product = work;
-    T* here = work + size;
-    T* before = work + 2 * size;
+    T* here = work;
+    T* before = work + size;
     FilterPlan plan;
     plan.high = high;
     // A share of the spectrum below 0 that does not count, widened while eigenvalues prove to lie lower.
@@ -164,9 +159,8 @@ FilterPlan plan_filter(const Tall& tall, Apply& apply, T* work, std::ptrdiff_t n
         const double centre = 0.5 * (plan.low + plan.high);
         const double half = 0.5 * (plan.high - plan.low);
         const auto step = [&](double factor, const T* x, T c, T* z) {
-            apply(x, product, kCountVectors);
-            tall.combine(size, static_cast<T>(factor * centre / half), x, static_cast<T>(-factor / half), product, c,
-                         z);
+            apply(x, z, kCountVectors,
+                  ProductFactors<T>{static_cast<T>(-factor / half), static_cast<T>(factor * centre / half), c});
             plan.n_products += kCountVectors;
         };
         tall.fill_normal(before, kCountVectors, n, seed, kStream);
@@ -215,12 +209,11 @@ inline int filter_degree(const FilterPlan& plan, double most) {
     return 2 * static_cast<int>(0.5 * std::clamp(degree, 1.0, kMaxDegree)) + 1;
 }
 
-// The k smallest eigenpairs by the filtered method. upper_bound: what the largest eigenvalue hardly exceeds;
-// safe_bound: what it never does (Gershgorin's). Allocates with make_work(count), which returns something with data().
-template <class T, class Tall, class Apply, class MakeWork>
-void filtered_lanczos(const Tall& tall, Apply& apply, const LanczosParams& params, T* basis, std::ptrdiff_t n,
-                      double upper_bound, double safe_bound, MakeWork&& make_work, LanczosInfo& info,
-                      Monitor& monitor) {
+// The k smallest eigenpairs by a filter that is made as planned, and again should the plan prove wrong: with more room
+// below the cut, or above the largest eigenvalue up to safe_bound. work: a block.
+template <class T, class Tall, class Apply>
+void run_filtered_lanczos(const Tall& tall, Apply& apply, const LanczosParams& params, T* basis, std::ptrdiff_t n,
+                          FilterPlan plan, double safe_bound, T* work, LanczosInfo& info, Monitor& monitor) {
     constexpr int kAttempts = 6;
     constexpr int kPatience = 20;
     // Rounding in products is relative to what is amplified most, and has to stay below the tolerance.
@@ -228,15 +221,7 @@ void filtered_lanczos(const Tall& tall, Apply& apply, const LanczosParams& param
     const double most = std::clamp(0.02 * params.tolerance / epsilon, 30.0, 0.1 / std::sqrt(epsilon));
     const std::ptrdiff_t k = params.n_eigenvectors;
     const std::ptrdiff_t block = params.block_size;
-    FilterPlan plan;
-    {
-        auto work = make_work(3 * kCountVectors * n);
-        plan = plan_filter<T>(tall, apply, work.data(), n, k, std::min(1.01 * upper_bound, safe_bound), safe_bound,
-                              params.seed);
-    }
     info.n_products = plan.n_products;
-    monitor.report(0.0);
-    auto work = make_work(2 * block * n);
     Target target;
     target.map = Target::Map::kFilter;
     target.scale = params.lambda_max;
@@ -245,7 +230,7 @@ void filtered_lanczos(const Tall& tall, Apply& apply, const LanczosParams& param
         info.degree = filter_degree(plan, most);
         info.cut = plan.cut;
         target.spread = (plan.high - plan.low) / params.lambda_max;
-        ChebyshevFilter<T, Tall, Apply> filter(tall, apply, work.data(), n, block, info.degree, plan.cut, plan.high);
+        ChebyshevFilter<T, Tall, Apply> filter(tall, apply, work, n, info.degree, plan.cut, plan.high);
         BlockLanczos<T, Tall, decltype(filter)> loop(tall, basis, n, k, block, params.n_basis, params.seed, target,
                                                      filter);
         const SolverInfo found = loop.run(params.tolerance, params.max_restarts, monitor);
@@ -263,6 +248,23 @@ void filtered_lanczos(const Tall& tall, Apply& apply, const LanczosParams& param
             plan.cut = std::min(2.0 * plan.cut - plan.middle, 0.5 * (plan.cut + plan.high));
         }
     }
+}
+
+// The same with a plan of its own. upper_bound: what the largest eigenvalue hardly exceeds; safe_bound: what it never
+// does (Gershgorin's). Allocates with make_work(count), which returns something with data().
+template <class T, class Tall, class Apply, class MakeWork>
+void filtered_lanczos(const Tall& tall, Apply& apply, const LanczosParams& params, T* basis, std::ptrdiff_t n,
+                      double upper_bound, double safe_bound, MakeWork&& make_work, LanczosInfo& info,
+                      Monitor& monitor) {
+    FilterPlan plan;
+    {
+        auto work = make_work(2 * kCountVectors * n);
+        plan = plan_filter<T>(tall, apply, work.data(), n, params.n_eigenvectors,
+                              std::min(1.01 * upper_bound, safe_bound), safe_bound, params.seed);
+    }
+    monitor.report(0.0);
+    auto work = make_work(params.block_size * n);
+    run_filtered_lanczos<T>(tall, apply, params, basis, n, plan, safe_bound, work.data(), info, monitor);
 }
 
 }  // namespace fastsoft::detail

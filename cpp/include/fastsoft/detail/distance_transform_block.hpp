@@ -4,11 +4,11 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <type_traits>
 
 #include "fastsoft/core/block.hpp"
 #include "fastsoft/core/view.hpp"
 #include "fastsoft/detail/distance_transform_pixel.hpp"
+#include "fastsoft/detail/each_block.hpp"
 
 // The distance transform as three kernels: the first and the last pixel of the set in pieces of columns, distances
 // along columns, and a block per row for the nearest column of each pixel.
@@ -31,30 +31,18 @@ FASTSOFT_HD PieceRows piece_rows(std::ptrdiff_t piece, std::ptrdiff_t n_rows) {
 }
 
 // first, last (pieces, W): rows of the first and of the last pixel of the set in a piece of a column, -1 without one.
-struct ColumnPiecesBlock {
-    static constexpr int kThreads = 64;
-
+struct ColumnPiecesStep {
     struct Arguments {
         View<const std::uint8_t, 2> mask;
         std::int32_t* first;
         std::int32_t* last;
     };
 
-    using Shared = Nothing;
-    using Registers = Nothing;
-
     FASTSOFT_HD static std::ptrdiff_t n_pieces(const Arguments& a) { return divide_up(a.mask.extent(0), kPieceRows); }
-    FASTSOFT_HD static std::ptrdiff_t n_blocks(const Arguments& a) {
-        return divide_up(n_pieces(a) * a.mask.extent(1), kThreads);
-    }
-    FASTSOFT_HD static int n_phases(const Arguments&) { return 1; }
+    FASTSOFT_HD static std::ptrdiff_t size(const Arguments& a) { return n_pieces(a) * a.mask.extent(1); }
 
-    FASTSOFT_HD static void phase(int, const Arguments& a, Shared&, Registers&, std::ptrdiff_t block, int thread) {
-        const std::ptrdiff_t item = block * kThreads + thread;
+    FASTSOFT_HD static void run(const Arguments& a, std::ptrdiff_t item) {
         const std::ptrdiff_t n_cols = a.mask.extent(1);
-        if (item >= n_pieces(a) * n_cols) {
-            return;
-        }
         const PieceRows rows = piece_rows(item / n_cols, a.mask.extent(0));
         std::int32_t first = -1;
         std::int32_t last = -1;
@@ -69,10 +57,10 @@ struct ColumnPiecesBlock {
     }
 };
 
-// out (H, W): rows to the nearest pixel of the set in the same column, kNoDistance without one.
-struct ColumnDistanceBlock {
-    static constexpr int kThreads = 64;
+using ColumnPiecesBlock = EachBlock<ColumnPiecesStep, 64>;
 
+// out (H, W): rows to the nearest pixel of the set in the same column, kNoDistance without one.
+struct ColumnDistanceStep {
     struct Arguments {
         View<const std::uint8_t, 2> mask;
         const std::int32_t* first;
@@ -80,22 +68,14 @@ struct ColumnDistanceBlock {
         std::int32_t* out;
     };
 
-    using Shared = Nothing;
-    using Registers = Nothing;
-
-    FASTSOFT_HD static std::ptrdiff_t n_blocks(const Arguments& a) {
-        return ColumnPiecesBlock::n_blocks({a.mask, nullptr, nullptr});
+    FASTSOFT_HD static std::ptrdiff_t size(const Arguments& a) {
+        return ColumnPiecesStep::size({a.mask, nullptr, nullptr});
     }
-    FASTSOFT_HD static int n_phases(const Arguments&) { return 1; }
 
-    FASTSOFT_HD static void phase(int, const Arguments& a, Shared&, Registers&, std::ptrdiff_t block, int thread) {
+    FASTSOFT_HD static void run(const Arguments& a, std::ptrdiff_t item) {
         const std::ptrdiff_t n_rows = a.mask.extent(0);
         const std::ptrdiff_t n_cols = a.mask.extent(1);
         const std::ptrdiff_t n_pieces = divide_up(n_rows, kPieceRows);
-        const std::ptrdiff_t item = block * kThreads + thread;
-        if (item >= n_pieces * n_cols) {
-            return;
-        }
         const std::ptrdiff_t piece = item / n_cols;
         const std::ptrdiff_t col = item % n_cols;
         std::ptrdiff_t above = -1;
@@ -120,6 +100,8 @@ struct ColumnDistanceBlock {
         }
     }
 };
+
+using ColumnDistanceBlock = EachBlock<ColumnDistanceStep, 64>;
 
 // A block per row. The nearest column of a pixel, the leftmost of equals, is no further left than that of any pixel
 // left of it: that of every other pixel lies between those of its neighbours, so bisection finds all of them, each
@@ -196,7 +178,7 @@ private:
     }
 };
 
-// The launches. `execute(type, arguments)` executes a block: a launch, or the emulation of one.
+// The kernels in their order.
 struct DistanceRun {
     View<const std::uint8_t, 2> mask;
     double* out;
@@ -206,12 +188,12 @@ struct DistanceRun {
     std::ptrdiff_t n_pixels() const { return mask.size(); }
 
     // first, last: n_pieces each; distance, nearest: n_pixels each.
-    template <class Execute>
+    template <class Launch>
     void run(std::int32_t* first, std::int32_t* last, std::int32_t* distance, std::int32_t* nearest,
-             const Execute& execute) const {
-        execute(std::type_identity<ColumnPiecesBlock>{}, {mask, first, last});
-        execute(std::type_identity<ColumnDistanceBlock>{}, {mask, first, last, distance});
-        execute(std::type_identity<NearestColumnBlock>{}, {distance, mask.extent(0), mask.extent(1), nearest, out});
+             const Launch& launch) const {
+        run_kernel<ColumnPiecesBlock>(launch, {mask, first, last});
+        run_kernel<ColumnDistanceBlock>(launch, {mask, first, last, distance});
+        run_kernel<NearestColumnBlock>(launch, {distance, mask.extent(0), mask.extent(1), nearest, out});
     }
 };
 

@@ -8,9 +8,9 @@
 namespace fastsoft::detail {
 
 // A thread per element: what Step::run(arguments, i) does for i = 0 .. Step::size(arguments) - 1.
-template <class Step>
+template <class Step, int Threads = 256>
 struct EachBlock {
-    static constexpr int kThreads = 256;
+    static constexpr int kThreads = Threads;
     using Arguments = typename Step::Arguments;
     using Shared = Nothing;
     using Registers = Nothing;

@@ -13,7 +13,7 @@
 #include "fastsoft/lanczos.hpp"
 
 // What stands before and after the iteration, over the same Tall as detail/lanczos_loop.hpp and an
-// Apply(x, y, count) that multiplies with A itself.
+// Apply(x, y, count, factors = {}) that multiplies with A itself (ProductFactors).
 namespace fastsoft::detail {
 
 inline void check_eigenvectors(const LanczosParams& params, std::ptrdiff_t n) {
@@ -50,18 +50,15 @@ void rayleigh_ritz(const Tall& tall, Apply& apply, T* v, T* scratch, std::ptrdif
 }
 
 // kDirect: block Lanczos on lambda_max - A.
-template <class T, class Tall, class Apply, class MakeWork>
+template <class T, class Tall, class Apply>
 SolverInfo direct_lanczos(const Tall& tall, Apply& apply, const LanczosParams& params, T* basis, std::ptrdiff_t n,
-                          MakeWork&& make_work, Monitor& monitor) {
+                          Monitor& monitor) {
     Target target;
     target.map = Target::Map::kNegative;
     target.shift = params.lambda_max;
     target.scale = params.lambda_max;
-    auto work = make_work(params.block_size * n);
-    auto reversed = [&](const T* in, T* out, std::ptrdiff_t count) {
-        apply(in, work.data(), count);
-        tall.combine(count * n, static_cast<T>(params.lambda_max), in, T(-1), work.data(), T(0), out);
-    };
+    const ProductFactors<T> factors{T(-1), static_cast<T>(params.lambda_max), T(0)};
+    auto reversed = [&](const T* in, T* out, std::ptrdiff_t count) { apply(in, out, count, factors); };
     BlockLanczos<T, Tall, decltype(reversed)> loop(tall, basis, n, params.n_eigenvectors, params.block_size,
                                                    params.n_basis, params.seed, target, reversed);
     return loop.run(params.tolerance, params.max_restarts, monitor);

@@ -4,13 +4,13 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <type_traits>
 #include <utility>
 #include <vector>
 
 #include "fastsoft/core/block.hpp"
 #include "fastsoft/core/view.hpp"
 #include "fastsoft/detail/checkerboard_tile.hpp"
+#include "fastsoft/detail/each_block.hpp"
 #include "fastsoft/detail/estimate_foreground_checks.hpp"
 #include "fastsoft/detail/estimate_foreground_pixel.hpp"
 #include "fastsoft/detail/line_sums.hpp"
@@ -338,8 +338,7 @@ private:
     }
 };
 
-// The launches of multi-level estimation, of all layers at once. `execute(type, arguments)` executes a block: a launch,
-// or the emulation of one.
+// The kernels of multi-level estimation, of all layers at once, in their order.
 template <class T>
 struct MultilevelRun {
     View<const T, 3> image;
@@ -361,10 +360,10 @@ struct MultilevelRun {
     }
     std::ptrdiff_t n_sums() const { return ForegroundSumsBlock<T>::n_pieces(alphas.extent(0) * alphas.extent(1)); }
 
-    template <class Execute>
-    void run(ForegroundSums* sums, ForegroundFaults* faults, T* first, T* second, const Execute& execute) const {
-        execute(std::type_identity<ForegroundSumsBlock<T>>{}, {image, alphas, sums, faults});
-        execute(std::type_identity<ForegroundMeansBlock<T>>{}, {sums, n_sums(), alphas.extent(2), first});
+    template <class Launch>
+    void run(ForegroundSums* sums, ForegroundFaults* faults, T* first, T* second, const Launch& launch) const {
+        run_kernel<ForegroundSumsBlock<T>>(launch, {image, alphas, sums, faults});
+        run_kernel<ForegroundMeansBlock<T>>(launch, {sums, n_sums(), alphas.extent(2), first});
         T* before = first;
         T* colors = second;
         LevelSize before_size{1, 1};
@@ -375,8 +374,8 @@ struct MultilevelRun {
                 const int iterations = MultilevelBlock<T>::max_iterations(sizes[i], left);
                 left -= iterations;
                 const bool last = i + 1 == sizes.size() && left == 0;
-                execute(
-                    std::type_identity<MultilevelBlock<T>>{},
+                run_kernel<MultilevelBlock<T>>(
+                    launch,
                     {image, alphas, sizes[i], before, before_size, last ? nullptr : colors, foregrounds, backgrounds,
                      iterations, static_cast<T>(params.regularization), static_cast<T>(params.gradient_weight)});
                 std::swap(before, colors);
@@ -505,9 +504,7 @@ struct FusionRows : FusionStage<T, true> {
 
 // The colours from the sums; a thread per pixel.
 template <class T>
-struct FusionBlock {
-    static constexpr int kThreads = 256;
-
+struct FusionStep {
     struct Arguments {
         View<const T, 3> image;
         View<const T, 2> alpha;
@@ -517,17 +514,9 @@ struct FusionBlock {
         View<T, 3> background;  // null data: not wanted
     };
 
-    using Shared = Nothing;
-    using Registers = Nothing;
+    FASTSOFT_HD static std::ptrdiff_t size(const Arguments& a) { return a.sums.step(); }
 
-    FASTSOFT_HD static std::ptrdiff_t n_blocks(const Arguments& a) { return divide_up(a.sums.step(), kThreads); }
-    FASTSOFT_HD static int n_phases(const Arguments&) { return 1; }
-
-    FASTSOFT_HD static void phase(int, const Arguments& a, Shared&, Registers&, std::ptrdiff_t block, int thread) {
-        const std::ptrdiff_t pixel = block * kThreads + thread;
-        if (pixel >= a.sums.step()) {
-            return;
-        }
+    FASTSOFT_HD static void run(const Arguments& a, std::ptrdiff_t pixel) {
         const std::ptrdiff_t row = pixel / a.sums.n_cols;
         const std::ptrdiff_t col = pixel % a.sums.n_cols;
         const double scale = 1.0 / (static_cast<double>(a.size) * static_cast<double>(a.size));
@@ -551,6 +540,9 @@ struct FusionBlock {
     }
 };
 
+template <class T>
+using FusionBlock = EachBlock<FusionStep<T>>;
+
 // The launches of blur fusion, of one layer.
 template <class T>
 struct FusionRun {
@@ -565,8 +557,8 @@ struct FusionRun {
     static constexpr std::ptrdiff_t kColorNumbers = 6;
     static constexpr std::ptrdiff_t kSumNumbers = 2 * kFusionSlices;
 
-    template <class Execute>
-    void run(T* colors, T* columns, T* sums, const Execute& execute) const {
+    template <class Launch>
+    void run(T* colors, T* columns, T* sums, const Launch& launch) const {
         const std::ptrdiff_t n_rows = alpha.extent(0);
         const std::ptrdiff_t n_cols = alpha.extent(1);
         const auto planes = [&](std::ptrdiff_t first) {
@@ -574,9 +566,9 @@ struct FusionRun {
         };
         const auto blur = [&](const View<const T, 3>& f, const View<const T, 3>& b, std::ptrdiff_t size,
                               const View<T, 3>& to_f, const View<T, 3>& to_b) {
-            execute(std::type_identity<LineSumsBlock<FusionColumns<T>>>{}, {size, f, b, alpha, faults, columns});
-            execute(std::type_identity<LineSumsBlock<FusionRows<T>>>{}, {size, n_rows, n_cols, columns, sums});
-            execute(std::type_identity<FusionBlock<T>>{}, {image, alpha, {sums, n_rows, n_cols}, size, to_f, to_b});
+            run_kernel<LineSumsBlock<FusionColumns<T>>>(launch, {size, f, b, alpha, faults, columns});
+            run_kernel<LineSumsBlock<FusionRows<T>>>(launch, {size, n_rows, n_cols, columns, sums});
+            run_kernel<FusionBlock<T>>(launch, {image, alpha, {sums, n_rows, n_cols}, size, to_f, to_b});
         };
         blur(image, image, params.first_size, planes(0), planes(3));
         blur(planes(0), planes(3), params.second_size, foreground, background);

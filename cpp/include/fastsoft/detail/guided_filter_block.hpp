@@ -68,21 +68,60 @@ struct GuidedStage {
           n_slices(slices) {}
 };
 
+// Sums over columns, which go to planes of their own; these are the pass's scratch memory, too.
+template <class Sum_, int Q>
+struct GuidedColumns : GuidedStage<false> {
+    using Sum = Sum_;
+    static constexpr int kQuantities = Q;
+    GuidedPlanes<Sum, Q> sums;
+
+    FASTSOFT_HD GuidedColumns(const GuidedGrid& grid, std::ptrdiff_t slices, Sum* sums_)
+        : GuidedStage(grid, slices), sums{sums_, grid.n_rows, grid.n_cols} {}
+
+    FASTSOFT_HD Sum* scratch(std::ptrdiff_t slice, std::ptrdiff_t row, std::ptrdiff_t col) const {
+        return sums.at(slice, row, col);
+    }
+    FASTSOFT_HD std::ptrdiff_t scratch_step() const { return sums.step(); }
+    FASTSOFT_HD void store(std::ptrdiff_t slice, std::ptrdiff_t row, std::ptrdiff_t col, const Sum (&values)[Q]) const {
+        sums.store(slice, row, col, values);
+    }
+};
+
+// Sums of these over rows, with other planes as scratch memory.
+template <class Sum_, int Q>
+struct GuidedRows : GuidedStage<true> {
+    using Sum = Sum_;
+    static constexpr int kQuantities = Q;
+    GuidedPlanes<Sum, Q> columns;
+    GuidedPlanes<Sum, Q> spare;
+
+    FASTSOFT_HD GuidedRows(const GuidedGrid& grid, std::ptrdiff_t slices, Sum* columns_, Sum* spare_)
+        : GuidedStage(grid, slices),
+          columns{columns_, grid.n_rows, grid.n_cols},
+          spare{spare_, grid.n_rows, grid.n_cols} {}
+
+    FASTSOFT_HD void load(std::ptrdiff_t slice, std::ptrdiff_t row, std::ptrdiff_t col, Sum (&values)[Q]) const {
+        columns.load(slice, row, col, values);
+    }
+    FASTSOFT_HD Sum* scratch(std::ptrdiff_t slice, std::ptrdiff_t row, std::ptrdiff_t col) const {
+        return spare.at(slice, row, col);
+    }
+    FASTSOFT_HD std::ptrdiff_t scratch_step() const { return spare.step(); }
+};
+
 template <int G>
 inline constexpr int kGuideSums = G + G * (G + 1) / 2;
 
 // Guide and products of its channels, summed over columns in double.
 template <class T, int G>
-struct GuideColumns : GuidedStage<false> {
-    using Sum = double;
-    static constexpr int kQuantities = kGuideSums<G>;
+struct GuideColumns : GuidedColumns<double, kGuideSums<G>> {
     View<const T, 3> guide;
-    GuidedPlanes<double, kQuantities> out;
 
-    FASTSOFT_HD GuideColumns(const GuidedGrid& grid, const View<const T, 3>& guide_, double* out_)
-        : GuidedStage(grid, 1), guide(guide_), out{out_, grid.n_rows, grid.n_cols} {}
+    FASTSOFT_HD GuideColumns(const GuidedGrid& grid, const View<const T, 3>& guide_, double* sums_)
+        : GuidedColumns<double, kGuideSums<G>>(grid, 1, sums_), guide(guide_) {}
 
-    FASTSOFT_HD void load(std::ptrdiff_t, std::ptrdiff_t row, std::ptrdiff_t col, double (&values)[kQuantities]) const {
+    FASTSOFT_HD void load(std::ptrdiff_t, std::ptrdiff_t row, std::ptrdiff_t col,
+                          double (&values)[kGuideSums<G>]) const {
         int product = G;
         FASTSOFT_UNROLL(3)
         for (int i = 0; i < G; ++i) {
@@ -96,46 +135,24 @@ struct GuideColumns : GuidedStage<false> {
             }
         }
     }
-    FASTSOFT_HD double* scratch(std::ptrdiff_t slice, std::ptrdiff_t row, std::ptrdiff_t col) const {
-        return out.at(slice, row, col);
-    }
-    FASTSOFT_HD std::ptrdiff_t scratch_step() const { return out.step(); }
-    FASTSOFT_HD void store(std::ptrdiff_t slice, std::ptrdiff_t row, std::ptrdiff_t col,
-                           const double (&sums)[kQuantities]) const {
-        out.store(slice, row, col, sums);
-    }
 };
 
 // These summed over rows: statistics.
 template <class T, int G>
-struct GuideRows : GuidedStage<true> {
-    using Sum = double;
-    static constexpr int kQuantities = kGuideSums<G>;
-    GuidedPlanes<double, kQuantities> columns;
-    GuidedPlanes<double, kQuantities> spare;
+struct GuideRows : GuidedRows<double, kGuideSums<G>> {
     GuidedGrid grid;
     double epsilon;
     GuideStatistics<T, G>* statistics;
 
     FASTSOFT_HD GuideRows(const GuidedGrid& grid_, double* columns_, double* spare_, double epsilon_,
                           GuideStatistics<T, G>* statistics_)
-        : GuidedStage(grid_, 1),
-          columns{columns_, grid_.n_rows, grid_.n_cols},
-          spare{spare_, grid_.n_rows, grid_.n_cols},
+        : GuidedRows<double, kGuideSums<G>>(grid_, 1, columns_, spare_),
           grid(grid_),
           epsilon(epsilon_),
           statistics(statistics_) {}
 
-    FASTSOFT_HD void load(std::ptrdiff_t slice, std::ptrdiff_t row, std::ptrdiff_t col,
-                          double (&values)[kQuantities]) const {
-        columns.load(slice, row, col, values);
-    }
-    FASTSOFT_HD double* scratch(std::ptrdiff_t slice, std::ptrdiff_t row, std::ptrdiff_t col) const {
-        return spare.at(slice, row, col);
-    }
-    FASTSOFT_HD std::ptrdiff_t scratch_step() const { return spare.step(); }
     FASTSOFT_HD void store(std::ptrdiff_t, std::ptrdiff_t row, std::ptrdiff_t col,
-                           const double (&sums)[kQuantities]) const {
+                           const double (&sums)[kGuideSums<G>]) const {
         const auto count = static_cast<double>(n_neighbours(row, grid.n_rows, grid.row_radius) *
                                                n_neighbours(col, grid.n_cols, grid.col_radius));
         guide_statistics<T, G>(sums, count, epsilon, statistics[row * grid.n_cols + col]);
@@ -144,31 +161,26 @@ struct GuideRows : GuidedStage<true> {
 
 // Source and source times guide, summed over columns. A slice is a channel of the source.
 template <class T, int G>
-struct ProductColumns : GuidedStage<false> {
-    using Sum = T;
-    static constexpr int kQuantities = G + 1;
+struct ProductColumns : GuidedColumns<T, G + 1> {
     View<const T, 3> guide;
     View<const T, 3> source;
     std::ptrdiff_t first_channel;
     bool clipped;
     T clip;
     int* not_finite;  // becomes 1 if a value of the source is NaN or infinite
-    GuidedPlanes<T, kQuantities> out;
 
     FASTSOFT_HD ProductColumns(const GuidedGrid& grid, std::ptrdiff_t n_channels, const View<const T, 3>& guide_,
                                const View<const T, 3>& source_, std::ptrdiff_t first_channel_, bool clipped_, T clip_,
-                               int* not_finite_, T* out_)
-        : GuidedStage(grid, n_channels),
+                               int* not_finite_, T* sums_)
+        : GuidedColumns<T, G + 1>(grid, n_channels, sums_),
           guide(guide_),
           source(source_),
           first_channel(first_channel_),
           clipped(clipped_),
           clip(clip_),
-          not_finite(not_finite_),
-          out{out_, grid.n_rows, grid.n_cols} {}
+          not_finite(not_finite_) {}
 
-    FASTSOFT_HD void load(std::ptrdiff_t slice, std::ptrdiff_t row, std::ptrdiff_t col,
-                          T (&values)[kQuantities]) const {
+    FASTSOFT_HD void load(std::ptrdiff_t slice, std::ptrdiff_t row, std::ptrdiff_t col, T (&values)[G + 1]) const {
         T value = source(row, col, first_channel + slice);
         if (!is_finite_number(value)) {
             *not_finite = 1;  // whichever thread: all write the same
@@ -183,82 +195,40 @@ struct ProductColumns : GuidedStage<false> {
             values[1 + i] = value * guide(row, col, i);
         }
     }
-    FASTSOFT_HD T* scratch(std::ptrdiff_t slice, std::ptrdiff_t row, std::ptrdiff_t col) const {
-        return out.at(slice, row, col);
-    }
-    FASTSOFT_HD std::ptrdiff_t scratch_step() const { return out.step(); }
-    FASTSOFT_HD void store(std::ptrdiff_t slice, std::ptrdiff_t row, std::ptrdiff_t col,
-                           const T (&sums)[kQuantities]) const {
-        out.store(slice, row, col, sums);
-    }
 };
 
-// These summed over rows: coefficients (b, a_1, ..).
+// These summed over rows: coefficients (b, a_1, ..), in the scratch planes.
 template <class T, int G>
-struct CoefficientRows : GuidedStage<true> {
-    using Sum = T;
-    static constexpr int kQuantities = G + 1;
-    GuidedPlanes<T, kQuantities> columns;
-    GuidedPlanes<T, kQuantities> out;
+struct CoefficientRows : GuidedRows<T, G + 1> {
     const GuideStatistics<T, G>* statistics;
 
     FASTSOFT_HD CoefficientRows(const GuidedGrid& grid, std::ptrdiff_t n_channels, T* columns_,
-                                const GuideStatistics<T, G>* statistics_, T* out_)
-        : GuidedStage(grid, n_channels),
-          columns{columns_, grid.n_rows, grid.n_cols},
-          out{out_, grid.n_rows, grid.n_cols},
-          statistics(statistics_) {}
+                                const GuideStatistics<T, G>* statistics_, T* out)
+        : GuidedRows<T, G + 1>(grid, n_channels, columns_, out), statistics(statistics_) {}
 
-    FASTSOFT_HD void load(std::ptrdiff_t slice, std::ptrdiff_t row, std::ptrdiff_t col,
-                          T (&values)[kQuantities]) const {
-        columns.load(slice, row, col, values);
-    }
-    FASTSOFT_HD T* scratch(std::ptrdiff_t slice, std::ptrdiff_t row, std::ptrdiff_t col) const {
-        return out.at(slice, row, col);
-    }
-    FASTSOFT_HD std::ptrdiff_t scratch_step() const { return out.step(); }
-    FASTSOFT_HD void store(std::ptrdiff_t slice, std::ptrdiff_t row, std::ptrdiff_t col,
-                           const T (&sums)[kQuantities]) const {
-        T coefficients[kQuantities];
-        guided_coefficients<T, G>(statistics[row * out.n_cols + col], sums, coefficients);
-        out.store(slice, row, col, coefficients);
+    FASTSOFT_HD void store(std::ptrdiff_t slice, std::ptrdiff_t row, std::ptrdiff_t col, const T (&sums)[G + 1]) const {
+        T coefficients[G + 1];
+        guided_coefficients<T, G>(statistics[row * this->spare.n_cols + col], sums, coefficients);
+        this->spare.store(slice, row, col, coefficients);
     }
 };
 
 // Coefficients summed over columns.
 template <class T, int G>
-struct CoefficientColumns : GuidedStage<false> {
-    using Sum = T;
-    static constexpr int kQuantities = G + 1;
-    GuidedPlanes<T, kQuantities> coefficients;
-    GuidedPlanes<T, kQuantities> out;
+struct CoefficientColumns : GuidedColumns<T, G + 1> {
+    GuidedPlanes<T, G + 1> coefficients;
 
-    FASTSOFT_HD CoefficientColumns(const GuidedGrid& grid, std::ptrdiff_t n_channels, T* coefficients_, T* out_)
-        : GuidedStage(grid, n_channels),
-          coefficients{coefficients_, grid.n_rows, grid.n_cols},
-          out{out_, grid.n_rows, grid.n_cols} {}
+    FASTSOFT_HD CoefficientColumns(const GuidedGrid& grid, std::ptrdiff_t n_channels, T* coefficients_, T* sums_)
+        : GuidedColumns<T, G + 1>(grid, n_channels, sums_), coefficients{coefficients_, grid.n_rows, grid.n_cols} {}
 
-    FASTSOFT_HD void load(std::ptrdiff_t slice, std::ptrdiff_t row, std::ptrdiff_t col,
-                          T (&values)[kQuantities]) const {
+    FASTSOFT_HD void load(std::ptrdiff_t slice, std::ptrdiff_t row, std::ptrdiff_t col, T (&values)[G + 1]) const {
         coefficients.load(slice, row, col, values);
-    }
-    FASTSOFT_HD T* scratch(std::ptrdiff_t slice, std::ptrdiff_t row, std::ptrdiff_t col) const {
-        return out.at(slice, row, col);
-    }
-    FASTSOFT_HD std::ptrdiff_t scratch_step() const { return out.step(); }
-    FASTSOFT_HD void store(std::ptrdiff_t slice, std::ptrdiff_t row, std::ptrdiff_t col,
-                           const T (&sums)[kQuantities]) const {
-        out.store(slice, row, col, sums);
     }
 };
 
 // These summed over rows: the result.
 template <class T, int G>
-struct ValueRows : GuidedStage<true> {
-    using Sum = T;
-    static constexpr int kQuantities = G + 1;
-    GuidedPlanes<T, kQuantities> columns;
-    GuidedPlanes<T, kQuantities> spare;
+struct ValueRows : GuidedRows<T, G + 1> {
     View<const T, 3> guide;
     const GuideStatistics<T, G>* statistics;
     View<T, 3> out;
@@ -267,37 +237,25 @@ struct ValueRows : GuidedStage<true> {
     FASTSOFT_HD ValueRows(const GuidedGrid& grid, std::ptrdiff_t n_channels, T* columns_, T* spare_,
                           const View<const T, 3>& guide_, const GuideStatistics<T, G>* statistics_,
                           const View<T, 3>& out_, std::ptrdiff_t first_channel_)
-        : GuidedStage(grid, n_channels),
-          columns{columns_, grid.n_rows, grid.n_cols},
-          spare{spare_, grid.n_rows, grid.n_cols},
+        : GuidedRows<T, G + 1>(grid, n_channels, columns_, spare_),
           guide(guide_),
           statistics(statistics_),
           out(out_),
           first_channel(first_channel_) {}
 
-    FASTSOFT_HD void load(std::ptrdiff_t slice, std::ptrdiff_t row, std::ptrdiff_t col,
-                          T (&values)[kQuantities]) const {
-        columns.load(slice, row, col, values);
-    }
-    FASTSOFT_HD T* scratch(std::ptrdiff_t slice, std::ptrdiff_t row, std::ptrdiff_t col) const {
-        return spare.at(slice, row, col);
-    }
-    FASTSOFT_HD std::ptrdiff_t scratch_step() const { return spare.step(); }
-    FASTSOFT_HD void store(std::ptrdiff_t slice, std::ptrdiff_t row, std::ptrdiff_t col,
-                           const T (&sums)[kQuantities]) const {
+    FASTSOFT_HD void store(std::ptrdiff_t slice, std::ptrdiff_t row, std::ptrdiff_t col, const T (&sums)[G + 1]) const {
         T color[G];
         FASTSOFT_UNROLL(3)
         for (int i = 0; i < G; ++i) {
             color[i] = guide(row, col, i);
         }
         T value;
-        guided_value<T, G>(sums, color, statistics[row * columns.n_cols + col].inverse_count, value);
+        guided_value<T, G>(sums, color, statistics[row * this->columns.n_cols + col].inverse_count, value);
         out(row, col, first_channel + slice) = value;
     }
 };
 
-// Everything the stages need, and their order. `run(stage)` executes LineSumsBlock<stage's type>: a launch, or the
-// emulation of one.
+// Everything the stages need, and their order.
 template <class T, int G>
 struct GuidedFilterRun {
     GuidedGrid grid;
@@ -314,18 +272,21 @@ struct GuidedFilterRun {
     static constexpr int kGuideNumbers = kGuideSums<G>;
     static constexpr int kChannelNumbers = G + 1;
 
-    template <class Run>
-    void guide_stages(double* first, double* second, const Run& run) const {
-        run(GuideColumns<T, G>(grid, guide, first));
-        run(GuideRows<T, G>(grid, first, second, epsilon, statistics));
+    template <class Launch>
+    void guide_stages(double* first, double* second, const Launch& launch) const {
+        run_kernel<LineSumsBlock<GuideColumns<T, G>>>(launch, {grid, guide, first});
+        run_kernel<LineSumsBlock<GuideRows<T, G>>>(launch, {grid, first, second, epsilon, statistics});
     }
 
-    template <class Run>
-    void channel_stages(std::ptrdiff_t channel, std::ptrdiff_t n_channels, T* first, T* second, const Run& run) const {
-        run(ProductColumns<T, G>(grid, n_channels, guide, source, channel, clipped, clip, not_finite, first));
-        run(CoefficientRows<T, G>(grid, n_channels, first, statistics, second));
-        run(CoefficientColumns<T, G>(grid, n_channels, second, first));
-        run(ValueRows<T, G>(grid, n_channels, first, second, guide, statistics, out, channel));
+    template <class Launch>
+    void channel_stages(std::ptrdiff_t channel, std::ptrdiff_t n_channels, T* first, T* second,
+                        const Launch& launch) const {
+        run_kernel<LineSumsBlock<ProductColumns<T, G>>>(
+            launch, {grid, n_channels, guide, source, channel, clipped, clip, not_finite, first});
+        run_kernel<LineSumsBlock<CoefficientRows<T, G>>>(launch, {grid, n_channels, first, statistics, second});
+        run_kernel<LineSumsBlock<CoefficientColumns<T, G>>>(launch, {grid, n_channels, second, first});
+        run_kernel<LineSumsBlock<ValueRows<T, G>>>(launch,
+                                                   {grid, n_channels, first, second, guide, statistics, out, channel});
     }
 };
 

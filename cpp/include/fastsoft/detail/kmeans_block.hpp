@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "fastsoft/core/block.hpp"
+#include "fastsoft/detail/each_block.hpp"
 #include "fastsoft/detail/kmeans_pixel.hpp"
 #include "fastsoft/detail/sums_block.hpp"
 #include "fastsoft/detail/tree.hpp"
@@ -386,9 +387,7 @@ using KmeansFarthestTotalBlock = TreeTotalBlock<KmeansFarthest>;
 
 // Copies the points of a sample and their weights.
 template <class T>
-struct KmeansSampleBlock {
-    static constexpr int kThreads = 256;
-
+struct KmeansSampleStep {
     struct Arguments {
         KmeansData<T> data;
         std::ptrdiff_t n_samples;
@@ -396,19 +395,9 @@ struct KmeansSampleBlock {
         double* weights;  // null if the data have none
     };
 
-    using Shared = Nothing;
-    using Registers = Nothing;
+    FASTSOFT_HD static std::ptrdiff_t size(const Arguments& a) { return a.n_samples * a.data.d; }
 
-    FASTSOFT_HD static std::ptrdiff_t n_blocks(const Arguments& a) {
-        return divide_up(a.n_samples * a.data.d, kThreads);
-    }
-    FASTSOFT_HD static int n_phases(const Arguments&) { return 1; }
-
-    FASTSOFT_HD static void phase(int, const Arguments& a, Shared&, Registers&, std::ptrdiff_t block, int thread) {
-        const std::ptrdiff_t i = block * kThreads + thread;
-        if (i >= a.n_samples * a.data.d) {
-            return;
-        }
+    FASTSOFT_HD static void run(const Arguments& a, std::ptrdiff_t i) {
         const std::ptrdiff_t position = sample_position(a.data.n, a.n_samples, i / a.data.d);
         a.points[i] = a.data.points[position * a.data.d + i % a.data.d];
         if (a.weights != nullptr && i % a.data.d == 0) {
@@ -416,6 +405,9 @@ struct KmeansSampleBlock {
         }
     }
 };
+
+template <class T>
+using KmeansSampleBlock = EachBlock<KmeansSampleStep<T>>;
 
 // Weighted products of centred coordinates, the lower triangle row by row, each of which is a slot: summed over a chunk
 // of points by `lanes` threads per slot.
@@ -483,6 +475,7 @@ struct KmeansCovarianceBlock {
 // Points of one cluster, in order, for prefix_sums_block.hpp. Counting them first needs no memory for them.
 template <class T>
 struct KmeansMembers {
+    using Sum = std::int32_t;
     std::ptrdiff_t n;
     KmeansData<T> data;
     const std::int32_t* labels;
@@ -506,9 +499,7 @@ struct KmeansMembers {
 
 // Gives points of a cluster that are nearer to the second of two centres another label.
 template <class T>
-struct KmeansHalvesBlock {
-    static constexpr int kThreads = 256;
-
+struct KmeansHalvesStep {
     struct Arguments {
         KmeansData<T> data;
         const T* halves;  // (2, d)
@@ -517,15 +508,10 @@ struct KmeansHalvesBlock {
         std::int32_t* labels;
     };
 
-    using Shared = Nothing;
-    using Registers = Nothing;
+    FASTSOFT_HD static std::ptrdiff_t size(const Arguments& a) { return a.data.n; }
 
-    FASTSOFT_HD static std::ptrdiff_t n_blocks(const Arguments& a) { return divide_up(a.data.n, kThreads); }
-    FASTSOFT_HD static int n_phases(const Arguments&) { return 1; }
-
-    FASTSOFT_HD static void phase(int, const Arguments& a, Shared&, Registers&, std::ptrdiff_t block, int thread) {
-        const std::ptrdiff_t i = block * kThreads + thread;
-        if (i >= a.data.n || a.labels[i] != a.from) {
+    FASTSOFT_HD static void run(const Arguments& a, std::ptrdiff_t i) {
+        if (a.labels[i] != a.from) {
             return;
         }
         const std::ptrdiff_t d = a.data.d;
@@ -536,10 +522,11 @@ struct KmeansHalvesBlock {
     }
 };
 
-// Marks clusters that points have left or joined.
-struct KmeansChangesBlock {
-    static constexpr int kThreads = 256;
+template <class T>
+using KmeansHalvesBlock = EachBlock<KmeansHalvesStep<T>>;
 
+// Marks clusters that points have left or joined.
+struct KmeansChangesStep {
     struct Arguments {
         std::ptrdiff_t n;
         const std::int32_t* before;  // -1: none
@@ -547,15 +534,10 @@ struct KmeansChangesBlock {
         std::int32_t* changed;  // whichever thread: all write the same
     };
 
-    using Shared = Nothing;
-    using Registers = Nothing;
+    FASTSOFT_HD static std::ptrdiff_t size(const Arguments& a) { return a.n; }
 
-    FASTSOFT_HD static std::ptrdiff_t n_blocks(const Arguments& a) { return divide_up(a.n, kThreads); }
-    FASTSOFT_HD static int n_phases(const Arguments&) { return 1; }
-
-    FASTSOFT_HD static void phase(int, const Arguments& a, Shared&, Registers&, std::ptrdiff_t block, int thread) {
-        const std::ptrdiff_t i = block * kThreads + thread;
-        if (i < a.n && a.before[i] != a.labels[i]) {
+    FASTSOFT_HD static void run(const Arguments& a, std::ptrdiff_t i) {
+        if (a.before[i] != a.labels[i]) {
             a.changed[a.labels[i]] = 1;
             if (a.before[i] >= 0) {
                 a.changed[a.before[i]] = 1;
@@ -563,6 +545,8 @@ struct KmeansChangesBlock {
         }
     }
 };
+
+using KmeansChangesBlock = EachBlock<KmeansChangesStep>;
 
 // Greedy k-means++ on a device. Points are cut into chunks; a thread has a stretch of neighbouring points of its chunk.
 template <class T>

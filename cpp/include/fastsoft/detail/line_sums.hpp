@@ -4,6 +4,7 @@
 #include <cstddef>
 
 #include "fastsoft/core/block.hpp"
+#include "fastsoft/detail/each_block.hpp"
 #include "fastsoft/detail/mirrored_position.hpp"
 
 // Window sums along the lines of a picture, one axis at a time, by a scheme whose cost does not depend on the radius
@@ -28,25 +29,16 @@
 namespace fastsoft::detail {
 
 template <class Stage>
-struct LineSumsBlock {
-    static constexpr int kThreads = Stage::kThreads;
+struct LineSumsStep {
     static constexpr int kQuantities = Stage::kQuantities;
     using Sum = typename Stage::Sum;
     using Arguments = Stage;
-    using Shared = Nothing;
-    using Registers = Nothing;
 
-    FASTSOFT_HD static std::ptrdiff_t n_threads(const Stage& stage) {
+    FASTSOFT_HD static std::ptrdiff_t size(const Stage& stage) {
         return stage.n_slices * stage.n_across * divide_up(stage.n_along, window(stage));
     }
-    FASTSOFT_HD static std::ptrdiff_t n_blocks(const Stage& stage) { return divide_up(n_threads(stage), kThreads); }
-    FASTSOFT_HD static int n_phases(const Stage&) { return 1; }
 
-    FASTSOFT_HD static void phase(int, const Stage& stage, Shared&, Registers&, std::ptrdiff_t block, int thread) {
-        const std::ptrdiff_t item = block * kThreads + thread;
-        if (item >= n_threads(stage)) {
-            return;
-        }
+    FASTSOFT_HD static void run(const Stage& stage, std::ptrdiff_t item) {
         // Neighbouring threads take neighbouring columns, or neighbouring segments of a row.
         const std::ptrdiff_t n_segments = divide_up(stage.n_along, window(stage));
         const std::ptrdiff_t slice = item / (stage.n_across * n_segments);
@@ -111,5 +103,8 @@ private:
         }
     }
 };
+
+template <class Stage>
+using LineSumsBlock = EachBlock<LineSumsStep<Stage>, Stage::kThreads>;
 
 }  // namespace fastsoft::detail

@@ -6,6 +6,7 @@
 
 #include "fastsoft/core/block.hpp"
 #include "fastsoft/core/view.hpp"
+#include "fastsoft/detail/each_block.hpp"
 #include "fastsoft/detail/grid_neighbours.hpp"
 #include "fastsoft/detail/matting_laplacian_pixel.hpp"
 
@@ -169,28 +170,18 @@ FASTSOFT_HD std::ptrdiff_t matting_entry(std::ptrdiff_t pixel, int down, int rig
 // Diagonal of the Laplacian: minus the sum of the row's other entries, in double, of the numbers as stored. A thread
 // per pixel.
 template <int Radius, class T>
-struct MattingDiagonalBlock {
-    static constexpr int kThreads = 256;
-
+struct MattingDiagonalStep {
     struct Arguments {
         std::ptrdiff_t n_rows;
         std::ptrdiff_t n_cols;
         T* planes;
     };
 
-    using Shared = Nothing;
-    using Registers = Nothing;
+    FASTSOFT_HD static std::ptrdiff_t size(const Arguments& a) { return a.n_rows * a.n_cols; }
 
-    FASTSOFT_HD static std::ptrdiff_t n_blocks(const Arguments& a) { return divide_up(a.n_rows * a.n_cols, kThreads); }
-    FASTSOFT_HD static int n_phases(const Arguments&) { return 1; }
-
-    FASTSOFT_HD static void phase(int, const Arguments& a, Shared&, Registers&, std::ptrdiff_t block, int thread) {
+    FASTSOFT_HD static void run(const Arguments& a, std::ptrdiff_t pixel) {
         constexpr int kReach = 2 * Radius;
         const std::ptrdiff_t n_pixels = a.n_rows * a.n_cols;
-        const std::ptrdiff_t pixel = block * kThreads + thread;
-        if (pixel >= n_pixels) {
-            return;
-        }
         const std::ptrdiff_t row = pixel / a.n_cols;
         const std::ptrdiff_t col = pixel % a.n_cols;
         double sum = 0.0;
@@ -209,6 +200,9 @@ struct MattingDiagonalBlock {
         a.planes[pixel] = static_cast<T>(0.0 - sum);
     }
 };
+
+template <int Radius, class T>
+using MattingDiagonalBlock = EachBlock<MattingDiagonalStep<Radius, T>>;
 
 // CSR rows. A block writes those of kPixels pixels, so that neighbouring threads write neighbouring entries of a row.
 template <int Radius, class T>

@@ -6,147 +6,206 @@
 
 #include "fastsoft/core/block.hpp"
 
-// Exclusive prefix sums of int32 in three launches: sums of chunks, prefix sums of these, then of every chunk.
-//
-// A Numbers type has n, value(i), and store(i, value, sum of all values before i), which may write where value(i)
-// reads, but not where value of another index does.
+// Prefix sums by kernels of core/block.hpp, on integers: results do not depend on any order.
 namespace fastsoft::detail {
 
-inline constexpr int kPrefixThreads = 256;
-inline constexpr int kPrefixPerThread = 16;
-inline constexpr int kPrefixChunk = kPrefixThreads * kPrefixPerThread;
-
-// Turns the sums of the threads into what lies before each, by one thread: a few hundred additions.
-FASTSOFT_HD std::int32_t sums_before(std::int32_t (&sums)[kPrefixThreads]) {
-    std::int32_t total = 0;
-    for (int i = 0; i < kPrefixThreads; ++i) {
-        const std::int32_t own = sums[i];
-        sums[i] = total;
-        total += own;
+template <int Threads>
+FASTSOFT_HD constexpr int n_scan_phases() {
+    static_assert((Threads & (Threads - 1)) == 0);
+    int phases = 0;
+    for (int reach = 1; reach < Threads; reach *= 2) {
+        ++phases;
     }
-    return total;
+    return phases;
 }
 
-struct PrefixShared {
-    std::int32_t sums[kPrefixThreads];
+// Inclusive prefix sums over the threads of a block, n_scan_phases<Threads>() phases (Hillis and Steele): the threads'
+// numbers are in value[0] before.
+template <int Threads, class T>
+struct ThreadSums {
+    T value[2][Threads];
+
+    FASTSOFT_HD void scan_phase(int step, int thread) {
+        const T(&from)[Threads] = value[step % 2];
+        const int reach = 1 << step;
+        value[(step + 1) % 2][thread] = thread >= reach ? from[thread] + from[thread - reach] : from[thread];
+    }
+    FASTSOFT_HD T before(int thread) const {
+        return thread == 0 ? T(0) : value[n_scan_phases<Threads>() % 2][thread - 1];
+    }
+    FASTSOFT_HD T total() const { return value[n_scan_phases<Threads>() % 2][Threads - 1]; }
 };
 
-template <class Numbers>
-struct ChunkSumsBlock {
-    static constexpr int kThreads = kPrefixThreads;
+// Threads read consecutive elements of shared memory, each its own stretch: a gap after every 16 of them spreads the
+// stretches over the banks.
+FASTSOFT_HD constexpr int spread(int i) {
+    return i + i / 16;
+}
 
-    struct Arguments {
-        Numbers numbers;
-        std::int32_t* sums;
+// Exclusive prefix sums of numbers that are computed, and go where the numbers say: count_before(), then
+// PrefixSumsBlock. A Numbers type has the integer type Sum, n, value(i) and store(i, value, sum of all values before
+// i), which may write where value(i) reads, but not where that of another index does. Every value is taken twice.
+struct PrefixTile {
+    static constexpr int kThreads = 256;
+    static constexpr int kPerThread = 8;
+    static constexpr int kTile = kThreads * kPerThread;
+};
+
+FASTSOFT_HD std::ptrdiff_t n_prefix_tiles(std::ptrdiff_t n) {
+    return divide_up(n, PrefixTile::kTile);
+}
+
+template <class Numbers>
+struct PrefixArguments {
+    Numbers numbers;
+    typename Numbers::Sum* partial;  // n_prefix_tiles(n) + 1: what is before every tile, and the total
+};
+
+// The sum of every tile.
+template <class Numbers>
+struct TileSumsBlock : PrefixTile {
+    using Sum = typename Numbers::Sum;
+    using Arguments = PrefixArguments<Numbers>;
+    using Registers = Nothing;
+    struct Shared {
+        ThreadSums<kThreads, Sum> sums;
     };
 
-    using Shared = PrefixShared;
-    using Registers = Nothing;
-
-    FASTSOFT_HD static std::ptrdiff_t n_blocks(const Arguments& a) { return divide_up(a.numbers.n, kPrefixChunk); }
-    FASTSOFT_HD static int n_phases(const Arguments&) { return 2; }
+    FASTSOFT_HD static std::ptrdiff_t n_blocks(const Arguments& a) { return n_prefix_tiles(a.numbers.n); }
+    FASTSOFT_HD static int n_phases(const Arguments&) { return 2 + n_scan_phases<kThreads>(); }
 
     FASTSOFT_HD static void phase(int phase, const Arguments& a, Shared& shared, Registers&, std::ptrdiff_t block,
                                   int thread) {
         if (phase == 0) {
-            std::int32_t sum = 0;
-            for (int j = 0; j < kPrefixPerThread; ++j) {
-                const std::ptrdiff_t i = block * kPrefixChunk + j * kThreads + thread;
+            Sum sum = 0;
+            FASTSOFT_UNROLL(8)
+            for (int j = 0; j < kPerThread; ++j) {
+                const std::ptrdiff_t i = block * kTile + j * kThreads + thread;
                 sum += i < a.numbers.n ? a.numbers.value(i) : 0;
             }
-            shared.sums[thread] = sum;
+            shared.sums.value[0][thread] = sum;
+        } else if (phase <= n_scan_phases<kThreads>()) {
+            shared.sums.scan_phase(phase - 1, thread);
         } else if (thread == 0) {
-            a.sums[block] = sums_before(shared.sums);
+            a.partial[block] = shared.sums.total();
         }
     }
 };
 
-// One block: prefix sums in place, and the total behind the last.
-struct ChunkPrefixBlock {
-    static constexpr int kThreads = kPrefixThreads;
-
+// One block: prefix sums of the tiles' sums in place, and the total behind the last.
+template <class Sum>
+struct TilesBeforeBlock : PrefixTile {
     struct Arguments {
-        std::ptrdiff_t n_chunks;
-        std::int32_t* sums;  // n_chunks + 1
+        std::ptrdiff_t n_tiles;
+        Sum* partial;
+    };
+    using Registers = Nothing;
+    struct Shared {
+        ThreadSums<kThreads, Sum> sums;
     };
 
-    using Shared = PrefixShared;
-    using Registers = Nothing;
-
     FASTSOFT_HD static std::ptrdiff_t n_blocks(const Arguments&) { return 1; }
-    FASTSOFT_HD static int n_phases(const Arguments&) { return 3; }
+    FASTSOFT_HD static int n_phases(const Arguments&) { return 2 + n_scan_phases<kThreads>(); }
 
     FASTSOFT_HD static void phase(int phase, const Arguments& a, Shared& shared, Registers&, std::ptrdiff_t,
                                   int thread) {
-        const std::ptrdiff_t stretch = divide_up(a.n_chunks, kThreads);
-        const std::ptrdiff_t begin = thread * stretch;
-        const std::ptrdiff_t end = begin + stretch < a.n_chunks ? begin + stretch : a.n_chunks;
+        const std::ptrdiff_t length = divide_up(a.n_tiles, kThreads);
+        const std::ptrdiff_t begin = thread * length;
+        const std::ptrdiff_t end = begin + length < a.n_tiles ? begin + length : a.n_tiles;
         if (phase == 0) {
-            std::int32_t sum = 0;
+            Sum sum = 0;
             for (std::ptrdiff_t i = begin; i < end; ++i) {
-                sum += a.sums[i];
+                sum += a.partial[i];
             }
-            shared.sums[thread] = sum;
-        } else if (phase == 1) {
-            if (thread == 0) {
-                a.sums[a.n_chunks] = sums_before(shared.sums);
-            }
+            shared.sums.value[0][thread] = sum;
+        } else if (phase <= n_scan_phases<kThreads>()) {
+            shared.sums.scan_phase(phase - 1, thread);
         } else {
-            std::int32_t sum = shared.sums[thread];
+            Sum before = shared.sums.before(thread);
             for (std::ptrdiff_t i = begin; i < end; ++i) {
-                const std::int32_t own = a.sums[i];
-                a.sums[i] = sum;
-                sum += own;
+                const Sum own = a.partial[i];
+                a.partial[i] = before;
+                before += own;
+            }
+            if (thread == 0) {
+                a.partial[a.n_tiles] = shared.sums.total();
             }
         }
     }
 };
 
 template <class Numbers>
-struct PrefixSumsBlock {
-    static constexpr int kThreads = kPrefixThreads;
-
-    struct Arguments {
-        Numbers numbers;
-        const std::int32_t* chunks;
+struct PrefixSumsBlock : PrefixTile {
+    using Sum = typename Numbers::Sum;
+    using Arguments = PrefixArguments<Numbers>;
+    using Registers = Nothing;
+    struct Shared {
+        ThreadSums<kThreads, Sum> sums;
+        Sum item[spread(kTile) + 1];  // values, then what is before them and before the end
     };
 
-    using Shared = PrefixShared;
+    FASTSOFT_HD static std::ptrdiff_t n_blocks(const Arguments& a) { return n_prefix_tiles(a.numbers.n); }
+    FASTSOFT_HD static int n_phases(const Arguments&) { return 4 + n_scan_phases<kThreads>(); }
 
-    struct Registers {
-        std::int32_t values[kPrefixPerThread];
-    };
-
-    FASTSOFT_HD static std::ptrdiff_t n_blocks(const Arguments& a) { return divide_up(a.numbers.n, kPrefixChunk); }
-    FASTSOFT_HD static int n_phases(const Arguments&) { return 3; }
-
-    // A thread has neighbouring numbers, whole sectors of memory.
-    FASTSOFT_HD static void phase(int phase, const Arguments& a, Shared& shared, Registers& registers,
-                                  std::ptrdiff_t block, int thread) {
-        const std::ptrdiff_t first = block * kPrefixChunk + thread * kPrefixPerThread;
+    FASTSOFT_HD static void phase(int phase, const Arguments& a, Shared& shared, Registers&, std::ptrdiff_t block,
+                                  int thread) {
+        constexpr int kScanned = 2 + n_scan_phases<kThreads>();
+        const std::ptrdiff_t first = block * kTile;
         if (phase == 0) {
-            std::int32_t sum = 0;
-            FASTSOFT_UNROLL(16)
-            for (int j = 0; j < kPrefixPerThread; ++j) {
-                registers.values[j] = first + j < a.numbers.n ? a.numbers.value(first + j) : 0;
-                sum += registers.values[j];
+            for (int i = thread; i < kTile; i += kThreads) {
+                shared.item[spread(i)] = first + i < a.numbers.n ? a.numbers.value(first + i) : 0;
             }
-            shared.sums[thread] = sum;
         } else if (phase == 1) {
-            if (thread == 0) {
-                (void)sums_before(shared.sums);
+            Sum sum = 0;
+            for (int j = 0; j < kPerThread; ++j) {
+                sum += shared.item[spread(thread * kPerThread + j)];
+            }
+            shared.sums.value[0][thread] = sum;
+        } else if (phase < kScanned) {
+            shared.sums.scan_phase(phase - 2, thread);
+        } else if (phase == kScanned) {
+            Sum before = a.partial[block] + shared.sums.before(thread);
+            for (int j = 0; j < kPerThread; ++j) {
+                Sum& item = shared.item[spread(thread * kPerThread + j)];
+                const Sum own = item;
+                item = before;
+                before += own;
+            }
+            if (thread == kThreads - 1) {
+                shared.item[spread(kTile)] = before;
             }
         } else {
-            std::int32_t sum = a.chunks[block] + shared.sums[thread];
-            FASTSOFT_UNROLL(16)
-            for (int j = 0; j < kPrefixPerThread; ++j) {
-                if (first + j < a.numbers.n) {
-                    a.numbers.store(first + j, registers.values[j], sum);
-                }
-                sum += registers.values[j];
+            for (int i = thread; i < kTile && first + i < a.numbers.n; i += kThreads) {
+                const Sum before = shared.item[spread(i)];
+                a.numbers.store(first + i, shared.item[spread(i + 1)] - before, before);
             }
         }
     }
+};
+
+// What is before every tile, and the total.
+template <class Numbers, class Launch>
+void count_before(const Launch& launch, const PrefixArguments<Numbers>& arguments) {
+    run_kernel<TileSumsBlock<Numbers>>(launch, arguments);
+    run_kernel<TilesBeforeBlock<typename Numbers::Sum>>(launch,
+                                                        {n_prefix_tiles(arguments.numbers.n), arguments.partial});
+}
+
+template <class Numbers, class Launch>
+void prefix_sums(const Launch& launch, const PrefixArguments<Numbers>& arguments) {
+    count_before(launch, arguments);
+    run_kernel<PrefixSumsBlock<Numbers>>(launch, arguments);
+}
+
+// out[i] = sum of in[0 .. i) for i = 0 .. n - 1; in has n - 1 numbers.
+struct CountsBefore {
+    using Sum = std::int64_t;
+    std::ptrdiff_t n;
+    const std::int32_t* in;
+    std::int64_t* out;
+
+    FASTSOFT_HD Sum value(std::ptrdiff_t i) const { return i + 1 < n ? in[i] : 0; }
+    FASTSOFT_HD void store(std::ptrdiff_t i, Sum, Sum sum) const { out[i] = sum; }
 };
 
 }  // namespace fastsoft::detail

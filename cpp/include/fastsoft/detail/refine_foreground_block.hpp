@@ -10,6 +10,7 @@
 #include "fastsoft/core/block.hpp"
 #include "fastsoft/core/view.hpp"
 #include "fastsoft/detail/checkerboard_tile.hpp"
+#include "fastsoft/detail/each_block.hpp"
 #include "fastsoft/detail/refine_foreground_checks.hpp"
 #include "fastsoft/detail/refine_foreground_pixel.hpp"
 
@@ -25,9 +26,7 @@ namespace fastsoft::detail {
 // A level: alpha, and alpha times (alpha F), (4, rows, cols), from full resolution; and its first colours (3, rows,
 // cols), from the level before.
 template <class T>
-struct RefineLevelBlock {
-    static constexpr int kThreads = 256;
-
+struct RefineLevelStep {
     struct Arguments {
         View<const T, 3> foreground;
         View<const T, 2> alpha;
@@ -38,18 +37,10 @@ struct RefineLevelBlock {
         T* colors;
     };
 
-    using Shared = Nothing;
-    using Registers = Nothing;
+    FASTSOFT_HD static std::ptrdiff_t size(const Arguments& a) { return a.n_rows * a.n_cols; }
 
-    FASTSOFT_HD static std::ptrdiff_t n_blocks(const Arguments& a) { return divide_up(a.n_rows * a.n_cols, kThreads); }
-    FASTSOFT_HD static int n_phases(const Arguments&) { return 1; }
-
-    FASTSOFT_HD static void phase(int, const Arguments& a, Shared&, Registers&, std::ptrdiff_t block, int thread) {
+    FASTSOFT_HD static void run(const Arguments& a, std::ptrdiff_t pixel) {
         const std::ptrdiff_t plane = a.n_rows * a.n_cols;
-        const std::ptrdiff_t pixel = block * kThreads + thread;
-        if (pixel >= plane) {
-            return;
-        }
         const std::ptrdiff_t row = pixel / a.n_cols;
         const std::ptrdiff_t col = pixel % a.n_cols;
         const LinearTap row_tap = linear_tap(row, a.n_rows, a.alpha.extent(0));
@@ -70,6 +61,9 @@ struct RefineLevelBlock {
         }
     }
 };
+
+template <class T>
+using RefineLevelBlock = EachBlock<RefineLevelStep<T>>;
 
 // Iterations of a level in tiles. Colours and q are in shared memory, what only the pixel itself needs in registers.
 template <class T, bool Jacobi>
@@ -274,7 +268,7 @@ private:
     }
 };
 
-// The launches. `execute(type, arguments)` executes a block: a launch, or the emulation of one.
+// The kernels in their order.
 template <class T, bool Jacobi>
 struct RefineRun {
     View<const T, 3> foreground;
@@ -287,8 +281,8 @@ struct RefineRun {
     static constexpr std::ptrdiff_t kColorNumbers = 3;
 
     // report(share of the work enqueued) goes before launches, after at least one iteration of full resolution each.
-    template <class Execute, class Report>
-    void run(T* level, T* first, T* second, const Execute& execute, const Report& report) const {
+    template <class Launch, class Report>
+    void run(T* level, T* first, T* second, const Launch& launch, const Report& report) const {
         using Block = RefineBlock<T, Jacobi>;
         View<const T, 3> source = foreground;
         T* before = first;
@@ -297,8 +291,7 @@ struct RefineRun {
         for (int s = params.n_scales - 1; s >= 0; --s) {
             const std::ptrdiff_t n_rows = refine_extent(alpha.extent(0), s);
             const std::ptrdiff_t n_cols = refine_extent(alpha.extent(1), s);
-            execute(std::type_identity<RefineLevelBlock<T>>{},
-                    {foreground, alpha, source, n_rows, n_cols, level, before});
+            run_kernel<RefineLevelBlock<T>>(launch, {foreground, alpha, source, n_rows, n_cols, level, before});
             const std::ptrdiff_t iterations = static_cast<std::ptrdiff_t>(params.iterations) << s;
             std::ptrdiff_t reported = -1;
             for (std::ptrdiff_t i = 0; i < iterations;) {
@@ -309,8 +302,8 @@ struct RefineRun {
                 const std::ptrdiff_t count = Block::max_iterations(n_rows, n_cols, iterations - i);
                 i += count;
                 const bool last = s == 0 && i == iterations;
-                execute(std::type_identity<Block>{}, {n_rows, n_cols, level, before, last ? nullptr : after, out,
-                                                      static_cast<int>(count), static_cast<T>(params.kappa)});
+                run_kernel<Block>(launch, {n_rows, n_cols, level, before, last ? nullptr : after, out,
+                                           static_cast<int>(count), static_cast<T>(params.kappa)});
                 std::swap(before, after);
             }
             source = View<const T, 3>(before, {n_rows, n_cols, 3}, {n_cols, 1, n_rows * n_cols});

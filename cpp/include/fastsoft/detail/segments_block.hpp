@@ -258,6 +258,7 @@ using LabelRootsBlock = EachBlock<LabelRootsStep>;
 
 // What the pieces before pixel p have, written for p < n: prefix sums of sizes at roots.
 struct SizesBefore {
+    using Sum = std::int32_t;
     std::ptrdiff_t n;
     const std::int32_t* roots;
     const std::int32_t* sizes;
@@ -270,6 +271,7 @@ struct SizesBefore {
 // Numbers of segments at the roots that begin one, -1 elsewhere. Sizes add up to more than p before pixel p, so that
 // `before` is known to suffice beyond the first n_before pixels. It may be `numbers`.
 struct SegmentNumbers {
+    using Sum = std::int32_t;
     std::ptrdiff_t n;
     const std::int32_t* roots;
     const std::int32_t* sizes;

@@ -7,6 +7,7 @@
 
 #include "fastsoft/core/block.hpp"
 #include "fastsoft/core/view.hpp"
+#include "fastsoft/detail/each_block.hpp"
 #include "fastsoft/detail/slic_pixel.hpp"
 
 // SLIC: conversion to CIELAB, seeds, and the two halves of an iteration. Sums are formed in the order of the CPU's
@@ -27,25 +28,15 @@ struct SlicPlanes {
 
 // A thread per pixel. Least bytes per pixel: three numbers read, three written.
 template <class T>
-struct SlicLabBlock {
-    static constexpr int kThreads = 256;
-
+struct SlicLabStep {
     struct Arguments {
         View<const T, 3> image;
         SlicPlanes<T> lab;
     };
 
-    using Shared = Nothing;
-    using Registers = Nothing;
+    FASTSOFT_HD static std::ptrdiff_t size(const Arguments& a) { return a.lab.n_pixels; }
 
-    FASTSOFT_HD static std::ptrdiff_t n_blocks(const Arguments& a) { return divide_up(a.lab.n_pixels, kThreads); }
-    FASTSOFT_HD static int n_phases(const Arguments&) { return 1; }
-
-    FASTSOFT_HD static void phase(int, const Arguments& a, Shared&, Registers&, std::ptrdiff_t block, int thread) {
-        const std::ptrdiff_t p = block * kThreads + thread;
-        if (p >= a.lab.n_pixels) {
-            return;
-        }
+    FASTSOFT_HD static void run(const Arguments& a, std::ptrdiff_t p) {
         const std::ptrdiff_t row = p / a.image.extent(1);
         const std::ptrdiff_t col = p % a.image.extent(1);
         srgb_to_lab(a.image(row, col, 0), a.image(row, col, 1), a.image(row, col, 2), a.lab.lightness()[p],
@@ -53,31 +44,23 @@ struct SlicLabBlock {
     }
 };
 
+template <class T>
+using SlicLabBlock = EachBlock<SlicLabStep<T>>;
+
 // A thread per cluster.
 template <class T>
-struct SlicSeedBlock {
-    static constexpr int kThreads = 128;
-
+struct SlicSeedStep {
     struct Arguments {
         SlicGrid grid;
         SlicPlanes<const T> lab;
         SlicCluster<T>* clusters;
     };
 
-    using Shared = Nothing;
-    using Registers = Nothing;
+    FASTSOFT_HD static std::ptrdiff_t size(const Arguments& a) { return a.grid.n_clusters(); }
 
-    FASTSOFT_HD static std::ptrdiff_t n_blocks(const Arguments& a) { return divide_up(a.grid.n_clusters(), kThreads); }
-    FASTSOFT_HD static int n_phases(const Arguments&) { return 1; }
-
-    FASTSOFT_HD static void phase(int, const Arguments& arguments, Shared&, Registers&, std::ptrdiff_t block,
-                                  int thread) {
+    FASTSOFT_HD static void run(const Arguments& arguments, std::ptrdiff_t k) {
         const SlicGrid& grid = arguments.grid;
         const SlicPlanes<const T>& lab = arguments.lab;
-        const std::ptrdiff_t k = block * kThreads + thread;
-        if (k >= grid.n_clusters()) {
-            return;
-        }
         const auto difference = [&](std::ptrdiff_t row0, std::ptrdiff_t col0, std::ptrdiff_t row1,
                                     std::ptrdiff_t col1) {
             const std::ptrdiff_t p = row0 * grid.n_cols + col0;
@@ -93,6 +76,9 @@ struct SlicSeedBlock {
                                  static_cast<T>(col), T(1),       T(1)};
     }
 };
+
+template <class T>
+using SlicSeedBlock = EachBlock<SlicSeedStep<T>, 128>;
 
 // Cells whose clusters can reach pixels first .. last along one axis after so many updates. A seed lies within two
 // pixels of the middle of its cell. An update moves a centre by no more than a window reaches, since the centre is a

@@ -6,177 +6,10 @@
 #include <utility>
 
 #include "fastsoft/core/block.hpp"
+#include "fastsoft/detail/prefix_sums_block.hpp"
 
-// Prefix sums and stable sorting by kernels of core/block.hpp, on integers: results do not depend on any order.
+// Stable sorting by kernels of core/block.hpp, on integers: results do not depend on any order.
 namespace fastsoft::detail {
-
-template <int Threads>
-FASTSOFT_HD constexpr int n_scan_phases() {
-    static_assert((Threads & (Threads - 1)) == 0);
-    int phases = 0;
-    for (int reach = 1; reach < Threads; reach *= 2) {
-        ++phases;
-    }
-    return phases;
-}
-
-// Inclusive prefix sums over the threads of a block, n_scan_phases<Threads>() phases (Hillis and Steele): the threads'
-// numbers are in value[0] before.
-template <int Threads, class T>
-struct ThreadSums {
-    T value[2][Threads];
-
-    FASTSOFT_HD void scan_phase(int step, int thread) {
-        const T(&from)[Threads] = value[step % 2];
-        const int reach = 1 << step;
-        value[(step + 1) % 2][thread] = thread >= reach ? from[thread] + from[thread - reach] : from[thread];
-    }
-    FASTSOFT_HD T before(int thread) const {
-        return thread == 0 ? T(0) : value[n_scan_phases<Threads>() % 2][thread - 1];
-    }
-    FASTSOFT_HD T total() const { return value[n_scan_phases<Threads>() % 2][Threads - 1]; }
-};
-
-// Threads read consecutive elements of shared memory, each its own stretch: a gap after every 16 of them spreads the
-// stretches over the banks.
-FASTSOFT_HD constexpr int spread(int i) {
-    return i + i / 16;
-}
-
-// Exclusive prefix sums: out[i] = sum of in[0 .. i) for i = 0 .. count, three launches. in is read twice, out is
-// written once.
-struct PrefixTile {
-    static constexpr int kThreads = 256;
-    static constexpr int kPerThread = 8;
-    static constexpr int kTile = kThreads * kPerThread;
-};
-
-struct PrefixArguments {
-    const std::int32_t* in;
-    std::ptrdiff_t count;
-    std::int64_t* partial;  // a number per tile
-    std::int64_t* out;      // count + 1 numbers
-
-    FASTSOFT_HD std::ptrdiff_t n_tiles() const { return divide_up(count, PrefixTile::kTile); }
-};
-
-// The sum of every tile.
-struct PrefixTilesBlock : PrefixTile {
-    using Arguments = PrefixArguments;
-    using Registers = Nothing;
-    struct Shared {
-        ThreadSums<kThreads, std::int64_t> sums;
-    };
-
-    FASTSOFT_HD static std::ptrdiff_t n_blocks(const Arguments& a) { return a.n_tiles(); }
-    FASTSOFT_HD static int n_phases(const Arguments&) { return 2 + n_scan_phases<kThreads>(); }
-
-    FASTSOFT_HD static void phase(int phase, const Arguments& a, Shared& shared, Registers&, std::ptrdiff_t block,
-                                  int thread) {
-        if (phase == 0) {
-            std::int64_t sum = 0;
-            for (int j = 0; j < kPerThread; ++j) {
-                const std::ptrdiff_t i = block * kTile + j * kThreads + thread;
-                sum += i < a.count ? a.in[i] : 0;
-            }
-            shared.sums.value[0][thread] = sum;
-        } else if (phase <= n_scan_phases<kThreads>()) {
-            shared.sums.scan_phase(phase - 1, thread);
-        } else if (thread == 0) {
-            a.partial[block] = shared.sums.total();
-        }
-    }
-};
-
-// One block: what is before every tile, and the total.
-struct PrefixTotalsBlock : PrefixTile {
-    using Arguments = PrefixArguments;
-    using Registers = Nothing;
-    struct Shared {
-        ThreadSums<kThreads, std::int64_t> sums;
-    };
-
-    FASTSOFT_HD static std::ptrdiff_t n_blocks(const Arguments&) { return 1; }
-    FASTSOFT_HD static int n_phases(const Arguments&) { return 2 + n_scan_phases<kThreads>(); }
-
-    FASTSOFT_HD static void phase(int phase, const Arguments& a, Shared& shared, Registers&, std::ptrdiff_t,
-                                  int thread) {
-        const std::ptrdiff_t n_tiles = a.n_tiles();
-        const std::ptrdiff_t length = divide_up(n_tiles, kThreads);
-        const std::ptrdiff_t begin = thread * length;
-        const std::ptrdiff_t end = begin + length < n_tiles ? begin + length : n_tiles;
-        if (phase == 0) {
-            std::int64_t sum = 0;
-            for (std::ptrdiff_t i = begin; i < end; ++i) {
-                sum += a.partial[i];
-            }
-            shared.sums.value[0][thread] = sum;
-        } else if (phase <= n_scan_phases<kThreads>()) {
-            shared.sums.scan_phase(phase - 1, thread);
-        } else {
-            std::int64_t before = shared.sums.before(thread);
-            for (std::ptrdiff_t i = begin; i < end; ++i) {
-                const std::int64_t own = a.partial[i];
-                a.partial[i] = before;
-                before += own;
-            }
-            if (thread == 0) {
-                a.out[a.count] = shared.sums.total();
-            }
-        }
-    }
-};
-
-struct PrefixBlock : PrefixTile {
-    using Arguments = PrefixArguments;
-    using Registers = Nothing;
-    struct Shared {
-        ThreadSums<kThreads, std::int64_t> sums;
-        std::int64_t item[spread(kTile)];
-    };
-
-    FASTSOFT_HD static std::ptrdiff_t n_blocks(const Arguments& a) { return a.n_tiles(); }
-    FASTSOFT_HD static int n_phases(const Arguments&) { return 4 + n_scan_phases<kThreads>(); }
-
-    FASTSOFT_HD static void phase(int phase, const Arguments& a, Shared& shared, Registers&, std::ptrdiff_t block,
-                                  int thread) {
-        constexpr int kScanned = 2 + n_scan_phases<kThreads>();
-        const std::ptrdiff_t first = block * kTile;
-        if (phase == 0) {
-            for (int i = thread; i < kTile; i += kThreads) {
-                shared.item[spread(i)] = first + i < a.count ? a.in[first + i] : 0;
-            }
-        } else if (phase == 1) {
-            std::int64_t sum = 0;
-            for (int j = 0; j < kPerThread; ++j) {
-                sum += shared.item[spread(thread * kPerThread + j)];
-            }
-            shared.sums.value[0][thread] = sum;
-        } else if (phase < kScanned) {
-            shared.sums.scan_phase(phase - 2, thread);
-        } else if (phase == kScanned) {
-            std::int64_t before = a.partial[block] + shared.sums.before(thread);
-            for (int j = 0; j < kPerThread; ++j) {
-                std::int64_t& item = shared.item[spread(thread * kPerThread + j)];
-                const std::int64_t own = item;
-                item = before;
-                before += own;
-            }
-        } else {
-            for (int i = thread; i < kTile && first + i < a.count; i += kThreads) {
-                a.out[first + i] = shared.item[spread(i)];
-            }
-        }
-    }
-};
-
-// launch.template operator()<Block>(arguments) runs a kernel.
-template <class Launch>
-void prefix_sums(const Launch& launch, const PrefixArguments& arguments) {
-    launch.template operator()<PrefixTilesBlock>(arguments);
-    launch.template operator()<PrefixTotalsBlock>(arguments);
-    launch.template operator()<PrefixBlock>(arguments);
-}
 
 // Keys and what belongs to them.
 struct KeyedValues {
@@ -338,8 +171,8 @@ FASTSOFT_HD std::ptrdiff_t radix_counts(std::ptrdiff_t count) {
 
 struct RadixWorkspace {
     std::int32_t* tile_counts;  // radix_counts(count)
-    std::int64_t* partial;      // a number per prefix tile of these
-    std::int64_t* begins;       // radix_counts(count) + 1
+    std::int64_t* begins;       // radix_counts(count) + 1: prefix sums of these
+    std::int64_t* partial;      // n_prefix_tiles(radix_counts(count) + 1) + 1
 };
 
 // Sorts by keys, all below n_keys; equal keys keep their order. The result is in `data`: the two are exchanged on the
@@ -349,9 +182,10 @@ void sort_by_key(const Launch& launch, KeyedValues& data, KeyedValues& spare, st
                  std::ptrdiff_t n_keys, const RadixWorkspace& workspace) {
     for (int shift = 0; (n_keys - 1) >> shift > 0; shift += RadixDigit::kBits) {
         const RadixArguments digit{data, spare, count, shift, workspace.tile_counts, workspace.begins};
-        launch.template operator()<RadixCountBlock>(digit);
-        prefix_sums(launch, {workspace.tile_counts, radix_counts(count), workspace.partial, workspace.begins});
-        launch.template operator()<RadixMoveBlock>(digit);
+        run_kernel<RadixCountBlock>(launch, digit);
+        prefix_sums<CountsBefore>(
+            launch, {{radix_counts(count) + 1, workspace.tile_counts, workspace.begins}, workspace.partial});
+        run_kernel<RadixMoveBlock>(launch, digit);
         std::swap(data, spare);
     }
 }

@@ -10,7 +10,8 @@
 #include "fastsoft/detail/each_block.hpp"
 
 // Products, diagonals and Gershgorin's bounds of the terms of a symmetric operator. A term is a launch; the first one
-// writes, the others add to what is there. Each element of a result is one sum in a fixed order.
+// writes, the others add to what is there. Each element of a result is one sum in a fixed order. What a recurrence adds
+// to a product costs no pass of its own (ProductFactors).
 namespace fastsoft::detail {
 
 // Row and column offset of a plane of the stencil, as arithmetic: kernels cannot index a table on the host, and the
@@ -22,15 +23,27 @@ FASTSOFT_HD constexpr int stencil_right(int k) {
     return k < 3 ? k : (k < 8 ? k - 5 : k - 10);
 }
 
+template <class T>
+FASTSOFT_HD void put_product(const ProductFactors<T>& factors, T product, const T& x, T& y) {
+    T value = factors.product * product;
+    if (factors.x != T(0)) {
+        value += factors.x * x;
+    }
+    if (factors.y != T(0)) {
+        value += factors.y * y;
+    }
+    y = value;
+}
+
 // Weights of plane k as the kernel gets them.
 template <class T>
 FASTSOFT_HD const T* stencil_plane(const StencilView<T>& stencil, int k) {
     return stencil.weights + k * (stencil.n_grid_rows * stencil.n_grid_cols);
 }
 
-// y = A x or y += A x for up to Vectors vectors at a time, a thread per pixel: 25 weights are read once for all vectors
-// of the group. Least bytes per pixel: 13 weights once per group, x read and y written once per vector. The other
-// twelve weights and the neighbours of x come from cache: tiles are nearly square for that.
+// A product for up to Vectors vectors at a time, a thread per pixel: 25 weights are read once for all vectors of the
+// group. Least bytes per pixel: 13 weights once per group, x read and y written once per vector, and read where it has
+// a factor. The other twelve weights and the neighbours of x come from cache: tiles are nearly square for that.
 template <class T, int Vectors>
 struct StencilApplyBlock {
     static constexpr int kRows = 8;
@@ -42,7 +55,7 @@ struct StencilApplyBlock {
         const T* x;  // (n_vectors, n)
         T* y;
         std::ptrdiff_t n_vectors;
-        bool add;
+        ProductFactors<T> factors;
     };
 
     using Shared = Nothing;
@@ -92,7 +105,7 @@ struct StencilApplyBlock {
         FASTSOFT_UNROLL(8)
         for (int v = 0; v < Vectors; ++v) {
             if (v < count) {
-                y[v * n] = a.add ? y[v * n] + sum[v] : sum[v];
+                put_product(a.factors, sum[v], x[v * n], y[v * n]);
             }
         }
     }
@@ -112,7 +125,7 @@ private:
     }
 };
 
-// y = A x or y += A x for up to Vectors vectors at a time. kLanes threads share a row: neighbouring threads read
+// A product for up to Vectors vectors at a time. kLanes threads share a row: neighbouring threads read
 // neighbouring entries, and rows of hundreds of entries (the superpixels') do not hold up their block. Phases: sums of
 // the lanes; their sum. Least bytes: an index and a value per entry, once per group of vectors, a row pointer, and per
 // vector what x and y need; rows without entries cost their pointer alone when adding.
@@ -127,7 +140,7 @@ struct CsrApplyBlock {
         const T* x;  // (n_vectors, n)
         T* y;
         std::ptrdiff_t n_vectors;
-        bool add;
+        ProductFactors<T> factors;
     };
 
     struct Shared {
@@ -155,10 +168,11 @@ struct CsrApplyBlock {
             return;
         }
         // A thread per row and vector, neighbouring threads in neighbouring rows.
+        const bool kept = a.factors.x == T(0) && a.factors.y == T(1);
         for (int i = thread; i < kRows * count; i += kThreads) {
             const std::ptrdiff_t row = row0 + i % kRows;
             const int v = i / kRows;
-            if (row >= n || (a.add && a.csr.indptr[row] == a.csr.indptr[row + 1])) {
+            if (row >= n || (kept && a.csr.indptr[row] == a.csr.indptr[row + 1])) {
                 continue;
             }
             T sum = T(0);
@@ -166,8 +180,8 @@ struct CsrApplyBlock {
             for (int lane = 0; lane < kLanes; ++lane) {
                 sum += shared.sum[v][i % kRows * kLanes + lane];
             }
-            T& out = a.y[(first + v) * n + row];
-            out = a.add ? out + sum : sum;
+            const std::ptrdiff_t place = (first + v) * n + row;
+            put_product(a.factors, sum, a.x[place], a.y[place]);
         }
     }
 
@@ -291,32 +305,33 @@ void with_group_size(std::ptrdiff_t n_vectors, Body&& body) {
     }
 }
 
-// y = A x for n_vectors vectors. run.operator()<Block>(arguments) launches or emulates.
-template <class T, class Run>
-void run_apply(const SymmetricOperator<T>& a, const T* x, T* y, std::ptrdiff_t n_vectors, Run&& run) {
+// y = product A x + x x + y y for n_vectors vectors.
+template <class T, class Launch>
+void run_apply(const SymmetricOperator<T>& a, const T* x, T* y, std::ptrdiff_t n_vectors,
+               const ProductFactors<T>& factors, const Launch& launch) {
     with_group_size(n_vectors, [&]<int Vectors>() {
-        bool add = false;
+        ProductFactors<T> own = factors;
         for (const auto& stencil : a.stencils) {
-            run.template operator()<StencilApplyBlock<T, Vectors>>({stencil, x, y, n_vectors, add});
-            add = true;
+            run_kernel<StencilApplyBlock<T, Vectors>>(launch, {stencil, x, y, n_vectors, own});
+            own = {factors.product, T(0), T(1)};
         }
         for (const auto& csr : a.csrs) {
-            run.template operator()<CsrApplyBlock<T, Vectors>>({csr, x, y, n_vectors, add});
-            add = true;
+            run_kernel<CsrApplyBlock<T, Vectors>>(launch, {csr, x, y, n_vectors, own});
+            own = {factors.product, T(0), T(1)};
         }
     });
 }
 
 // The diagonal, (n), or Gershgorin's intervals, (2, n).
-template <RowQuantity Quantity, class T, class Run>
-void run_rows(const SymmetricOperator<T>& a, T* out, Run&& run) {
+template <RowQuantity Quantity, class T, class Launch>
+void run_rows(const SymmetricOperator<T>& a, T* out, const Launch& launch) {
     bool add = false;
     for (const auto& stencil : a.stencils) {
-        run.template operator()<StencilRowsBlock<T, Quantity>>({stencil, out, add});
+        run_kernel<StencilRowsBlock<T, Quantity>>(launch, {stencil, out, add});
         add = true;
     }
     for (const auto& csr : a.csrs) {
-        run.template operator()<CsrRowsBlock<T, Quantity>>({csr, out, add});
+        run_kernel<CsrRowsBlock<T, Quantity>>(launch, {csr, out, add});
         add = true;
     }
 }

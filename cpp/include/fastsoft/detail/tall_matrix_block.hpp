@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "fastsoft/core/block.hpp"
+#include "fastsoft/detail/each_block.hpp"
 #include "fastsoft/detail/tall_matrix_pixel.hpp"
 
 // Products of tall matrices (core/tall_matrix.hpp) as kernels: planar vectors of length n, row v of an (m, n) array
@@ -414,9 +415,7 @@ private:
 
 // Columns first..first+count of the first k rows of V = source (k, count).
 template <class T>
-struct PutColumnsBlock {
-    static constexpr int kThreads = 256;
-
+struct PutColumnsStep {
     struct Arguments {
         const T* source;
         std::ptrdiff_t k;
@@ -426,19 +425,15 @@ struct PutColumnsBlock {
         std::ptrdiff_t first;
     };
 
-    using Shared = Nothing;
-    using Registers = Nothing;
+    FASTSOFT_HD static std::ptrdiff_t size(const Arguments& a) { return a.k * a.count; }
 
-    FASTSOFT_HD static std::ptrdiff_t n_blocks(const Arguments& a) { return divide_up(a.k * a.count, kThreads); }
-    FASTSOFT_HD static int n_phases(const Arguments&) { return 1; }
-
-    FASTSOFT_HD static void phase(int, const Arguments& a, Shared&, Registers&, std::ptrdiff_t block, int thread) {
-        const std::ptrdiff_t e = block * kThreads + thread;
-        if (e < a.k * a.count) {
-            a.v[e / a.count * a.n + a.first + e % a.count] = a.source[e];
-        }
+    FASTSOFT_HD static void run(const Arguments& a, std::ptrdiff_t e) {
+        a.v[e / a.count * a.n + a.first + e % a.count] = a.source[e];
     }
 };
+
+template <class T>
+using PutColumnsBlock = EachBlock<PutColumnsStep<T>>;
 
 // Standard normal numbers from a counter, a thread per number.
 template <class T>
@@ -537,40 +532,6 @@ struct RowProduct {
 
     FASTSOFT_HD double operator()(std::ptrdiff_t, std::ptrdiff_t i) const {
         return static_cast<double>(x[i]) * static_cast<double>(y[i]);
-    }
-};
-
-// z = a x + b y + c z, elements apart; z is not read where c is 0.
-template <class T>
-struct TallCombineBlock {
-    static constexpr int kThreads = 256;
-    static constexpr int kPerThread = 4;
-
-    struct Arguments {
-        std::ptrdiff_t size;
-        T a;
-        const T* x;
-        T b;
-        const T* y;
-        T c;
-        T* z;
-    };
-
-    using Shared = Nothing;
-    using Registers = Nothing;
-
-    FASTSOFT_HD static std::ptrdiff_t n_blocks(const Arguments& a) { return divide_up(a.size, kThreads * kPerThread); }
-    FASTSOFT_HD static int n_phases(const Arguments&) { return 1; }
-
-    FASTSOFT_HD static void phase(int, const Arguments& a, Shared&, Registers&, std::ptrdiff_t block, int thread) {
-        FASTSOFT_UNROLL(4)
-        for (int j = 0; j < kPerThread; ++j) {
-            const std::ptrdiff_t i = (block * kPerThread + j) * kThreads + thread;
-            if (i < a.size) {
-                const T sum = a.a * a.x[i] + a.b * a.y[i];
-                a.z[i] = a.c == T(0) ? sum : sum + a.c * a.z[i];
-            }
-        }
     }
 };
 

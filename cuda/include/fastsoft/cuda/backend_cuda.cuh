@@ -11,11 +11,6 @@
 
 namespace fastsoft::cuda {
 
-template <class Block>
-__global__ void __launch_bounds__(Block::kThreads) vector_kernel(typename Block::Arguments arguments) {
-    run_block<Block>(arguments);
-}
-
 // What core/backend_cpu.hpp is on the CPU: passes over several vectors of n elements, one launch each, and the numbers
 // of each vector that iterations need (detail::ColumnSlot). These stay on the device, where the next pass reads them,
 // until read() waits for all of them at once.
@@ -38,8 +33,7 @@ public:
     void pass(const char* name, const Body& body, std::ptrdiff_t first, std::ptrdiff_t count) const {
         using Block = detail::ColumnsBlock<Body>;
         static_assert(Block::kSums <= kMaxSums && Block::kThreads * Block::kPerThread >= kLeastChunk);
-        launch<Block>(context_, vector_kernel<Block>, name,
-                      {body, n_, count, partial_.data() + first * Block::n_chunks(n_) * Block::kSums});
+        launch<Block>(context_, name, {body, n_, count, partial_.data() + first * Block::n_chunks(n_) * Block::kSums});
     }
 
     // The same over all columns; adds the sums up to the numbers from `slot` on.
@@ -48,7 +42,7 @@ public:
         pass(name, body, 0, n_columns_);
         using Block = detail::ColumnSumsBlock<Body::kSums, false>;
         launch<Block>(
-            context_, vector_kernel<Block>, name,
+            context_, name,
             {partial_.data(), detail::ColumnsBlock<Body>::n_chunks(n_), n_columns_, numbers_.data(), slot, {}});
     }
 
@@ -69,7 +63,7 @@ public:
             for (std::ptrdiff_t c = 0; c < count; ++c) {
                 arguments.active[c] = active[static_cast<std::size_t>(first + c)] != 0;
             }
-            launch<Block>(context_, vector_kernel<Block>, name, arguments);
+            launch<Block>(context_, name, arguments);
         });
     }
 
@@ -82,7 +76,7 @@ public:
     }
 
     // Waits for the stream.
-    void read() { read_back(context_, numbers_.data(), host_.size(), host_.data()); }
+    void read() { read_back(context_, numbers_.data(), static_cast<std::ptrdiff_t>(host_.size()), host_.data()); }
 
     // What read() has read, one number per column.
     void get(int slot, std::vector<double>& values) const {
@@ -94,9 +88,7 @@ public:
     // to = from, both on the device.
     template <class T>
     void copy(const T* from, T* to, std::ptrdiff_t count) const {
-        check(cudaMemcpyAsync(to, from, static_cast<std::size_t>(count) * sizeof(T), cudaMemcpyDeviceToDevice,
-                              stream_of(context_)),
-              "cudaMemcpyAsync");
+        cuda::copy(context_, to, from, count, cudaMemcpyDeviceToDevice);
     }
 
 private:

@@ -34,17 +34,21 @@ __device__ void run_block(const typename Block::Arguments& arguments) {
     }
 }
 
-// Enqueues a kernel whose body is run_block<Block>.
 template <class Block>
-void launch(const Context& context, void (*kernel)(typename Block::Arguments), const char* name,
-            const typename Block::Arguments& arguments) {
+__global__ void __launch_bounds__(Block::kThreads) block_kernel(typename Block::Arguments arguments) {
+    run_block<Block>(arguments);
+}
+
+// Enqueues a kernel. The name says in errors what it does.
+template <class Block>
+void launch(const Context& context, const char* name, const typename Block::Arguments& arguments) {
     const std::ptrdiff_t n_blocks = Block::n_blocks(arguments);
     FASTSOFT_EXPECTS(n_blocks <= kMaxBlocks, name, " would need ", n_blocks, " blocks, a launch has at most ",
                      kMaxBlocks);
     if (n_blocks == 0) {
         return;
     }
-    kernel<<<static_cast<unsigned>(n_blocks), Block::kThreads, 0, stream_of(context)>>>(arguments);
+    block_kernel<Block><<<static_cast<unsigned>(n_blocks), Block::kThreads, 0, stream_of(context)>>>(arguments);
     check(cudaGetLastError(), name);
 }
 

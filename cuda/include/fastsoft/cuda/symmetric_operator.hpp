@@ -11,9 +11,11 @@
 namespace fastsoft::cuda {
 
 // y = A x for n_vectors vectors, each contiguous, one after the other: x and y are (n_vectors, n) and must not overlap.
-// Reads the weights once for every eight vectors. One launch per term. Does not wait.
+// Reads the weights once for every eight vectors. One launch per term. Does not wait. With factors, sums of the product
+// with x and what y was, for which y is read once more.
 template <class T>
-void operator_apply(const Context& context, const SymmetricOperator<T>& a, const T* x, T* y, std::ptrdiff_t n_vectors);
+void operator_apply(const Context& context, const SymmetricOperator<T>& a, const T* x, T* y, std::ptrdiff_t n_vectors,
+                    const ProductFactors<T>& factors = {});
 
 // out[i] = A[i, i]. Does not wait.
 template <class T>

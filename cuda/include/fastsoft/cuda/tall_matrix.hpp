@@ -35,7 +35,6 @@ public:
                         double* out) const;
     void fix_signs(T* v, std::ptrdiff_t k, std::ptrdiff_t n) const;
     void dots(const T* x, const T* y, std::ptrdiff_t b, std::ptrdiff_t n, double* out) const;
-    void combine(std::ptrdiff_t size, T a, const T* x, T b, const T* y, T c, T* z) const;
     void copy(const T* from, std::ptrdiff_t count, T* to) const;
 
 private:

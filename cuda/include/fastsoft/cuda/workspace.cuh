@@ -12,6 +12,10 @@
 
 namespace fastsoft::cuda {
 
+// Where the context's device has memory for workspaces: a pool of fastsoft's own, which keeps some memory while nothing
+// uses it. CUDA's default pool gives all back at every wait, and iterations free, wait and allocate in turn.
+cudaMemPool_t pool_of(const Context& context);
+
 // Device memory for the time of an operation, allocated and freed in the order of its stream: neither waits, and an
 // exception on the way frees it, too. Must not outlive the context.
 template <class T>
@@ -21,7 +25,8 @@ public:
 
     Workspace(const Context& context, std::size_t count) : context_(context) {
         const std::size_t n_bytes = (count == 0 ? 1 : count) * sizeof(T);
-        const cudaError_t status = cudaMallocAsync(reinterpret_cast<void**>(&data_), n_bytes, stream_of(context));
+        const cudaError_t status =
+            cudaMallocFromPoolAsync(reinterpret_cast<void**>(&data_), n_bytes, pool_of(context), stream_of(context));
         if (status == cudaErrorMemoryAllocation) {
             (void)cudaGetLastError();
             std::size_t n_free = 0;
@@ -32,7 +37,7 @@ public:
                     << " MB free, " << n_bytes / 1000000 << " MB more are needed";
             throw out_of_device_memory(message.str());
         }
-        check(status, "cudaMallocAsync");
+        check(status, "cudaMallocFromPoolAsync");
     }
 
     ~Workspace() {
@@ -57,21 +62,35 @@ private:
     T* data_ = nullptr;
 };
 
-// Waits for the stream and returns one value from the device.
+// Enqueues copies of `count` elements. Pageable memory of the host is read before this returns, and written when the
+// stream has been waited for; page-locked memory is read later, too.
+template <class T>
+void copy(const Context& context, T* to, const std::type_identity_t<T>* from, std::ptrdiff_t count,
+          cudaMemcpyKind kind) {
+    check(cudaMemcpyAsync(to, from, static_cast<std::size_t>(count) * sizeof(T), kind, stream_of(context)),
+          "cudaMemcpyAsync");
+}
+
+// Enqueues setting all bytes of `count` elements.
+template <class T>
+void fill_bytes(const Context& context, T* data, int byte, std::ptrdiff_t count) {
+    check(cudaMemsetAsync(data, byte, static_cast<std::size_t>(count) * sizeof(T), stream_of(context)),
+          "cudaMemsetAsync");
+}
+
+// Waits for the stream; `count` values from the device.
+template <class T>
+void read_back(const Context& context, const T* source, std::ptrdiff_t count, T* values) {
+    copy(context, values, source, count, cudaMemcpyDeviceToHost);
+    context.synchronize();
+}
+
+// The same of one.
 template <class T>
 T read_back(const Context& context, const T* source) {
     T value{};
-    check(cudaMemcpyAsync(&value, source, sizeof(T), cudaMemcpyDeviceToHost, stream_of(context)), "cudaMemcpyAsync");
-    context.synchronize();
+    read_back(context, source, 1, &value);
     return value;
-}
-
-// The same of `count` values.
-template <class T>
-void read_back(const Context& context, const T* source, std::size_t count, T* values) {
-    check(cudaMemcpyAsync(values, source, count * sizeof(T), cudaMemcpyDeviceToHost, stream_of(context)),
-          "cudaMemcpyAsync");
-    context.synchronize();
 }
 
 }  // namespace fastsoft::cuda

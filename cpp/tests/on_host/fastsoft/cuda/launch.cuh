@@ -20,21 +20,15 @@ constexpr std::size_t kMaxArgumentBytes = 4096;
 constexpr std::ptrdiff_t kMaxBlocks = std::numeric_limits<int>::max();
 
 template <class Block>
-void run_block(const typename Block::Arguments& arguments) {
+void launch(const Context&, const char* name, const typename Block::Arguments& arguments) {
     static_assert(sizeof(typename Block::Shared) <= kMaxSharedBytes);
     static_assert(sizeof(typename Block::Arguments) <= kMaxArgumentBytes);
     static_assert(Block::kThreads <= 1024);
-    tests::emulate<Block>(arguments, tests::on_host_order());
-}
-
-template <class Block>
-void launch(const Context&, void (*kernel)(typename Block::Arguments), const char* name,
-            const typename Block::Arguments& arguments) {
     const std::ptrdiff_t n_blocks = Block::n_blocks(arguments);
     FASTSOFT_EXPECTS(n_blocks <= kMaxBlocks, name, " would need ", n_blocks, " blocks, a launch has at most ",
                      kMaxBlocks);
     tests::count_launch();
-    kernel(arguments);
+    tests::emulate<Block>(arguments, tests::on_host_order());
 }
 
 }  // namespace fastsoft::cuda
