@@ -11,6 +11,7 @@ import ctypes
 import functools
 import importlib.machinery
 import importlib.util
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -24,7 +25,10 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def path() -> Path | None:
-    """Return the module that was built last for this Python, or None."""
+    """Return FASTSOFT_ON_HOST where that is set, else the module that was built last for this Python, or None."""
+    given = os.environ.get("FASTSOFT_ON_HOST")
+    if given:
+        return Path(given)
     suffix = importlib.machinery.EXTENSION_SUFFIXES[0]
     found = ROOT.glob(f"build/*/on_host/_cuda{suffix}")
     return max(found, key=lambda file: file.stat().st_mtime, default=None)

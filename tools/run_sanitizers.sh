@@ -38,6 +38,11 @@ export PYTHONMALLOC=malloc
 run=(setarch --addr-no-randomize)
 "${run[@]}" "$folder/cmake/fastsoft_tests"
 
+# The kernels on the host, with the sanitizer as well.
+export FASTSOFT_REQUIRE_ON_HOST=1
+FASTSOFT_ON_HOST=$(ls "$folder"/cmake/on_host/_cuda*.so)
+export FASTSOFT_ON_HOST
+
 # The runtime must come before everything in the uninstrumented interpreter; libstdc++ with it, for it to find
 # the function that throws exceptions.
 compiler=${CXX:-g++}
