@@ -41,7 +41,9 @@ def test_layers_come_back_to_the_host(host, moved):
     assert (back.colors is None) == (host.colors is None)
 
 
-def test_layers_are_saved_from_a_device(host, moved, tmp_path):
+def test_layers_are_saved_from_a_device(host, moved, tmp_path, monkeypatch):
+    # Of the process, which may grow in between.
+    monkeypatch.setattr("fastsoft.layers.files.peak_memory", lambda: 123)
     for layers, name in ((host, "host"), (moved, "moved")):
         layers.save(tmp_path / name)
     names = sorted(path.name for path in (tmp_path / "host").iterdir())
