@@ -110,4 +110,19 @@ std::vector<T> random_numbers(std::ptrdiff_t size, std::uint64_t seed) {
     return values;
 }
 
+// The same between -1/2 and 1/2.
+template <class T>
+std::vector<T> centred_numbers(std::ptrdiff_t size, std::uint64_t seed) {
+    auto values = random_numbers<T>(size, seed);
+    for (T& value : values) {
+        value -= T(0.5);
+    }
+    return values;
+}
+
+// An index of a vector.
+constexpr std::size_t at(std::ptrdiff_t index) {
+    return static_cast<std::size_t>(index);
+}
+
 }  // namespace fastsoft::tests

@@ -14,6 +14,7 @@ using fastsoft::CsrView;
 using fastsoft::kStencilColOffset;
 using fastsoft::kStencilRowOffset;
 using fastsoft::kStencilSize;
+using fastsoft::tests::at;
 using fastsoft::tests::Guarded;
 using fastsoft::tests::Order;
 namespace detail = fastsoft::detail;
@@ -21,10 +22,6 @@ namespace detail = fastsoft::detail;
 template <class Step>
 void run(const typename Step::Arguments& arguments, Order order) {
     fastsoft::tests::emulate<detail::EachBlock<Step>>(arguments, order);
-}
-
-std::size_t at(std::ptrdiff_t i) {
-    return static_cast<std::size_t>(i);
 }
 
 using Dense = std::vector<std::vector<double>>;

@@ -14,15 +14,12 @@ namespace {
 
 using fastsoft::divide_up;
 using fastsoft::View;
+using fastsoft::tests::at;
 using fastsoft::tests::emulate;
 using fastsoft::tests::Guarded;
 using fastsoft::tests::Order;
 using std::ptrdiff_t;
 namespace detail = fastsoft::detail;
-
-std::size_t at(ptrdiff_t index) {
-    return static_cast<std::size_t>(index);
-}
 
 // Sums of chunks, and of these.
 template <class T>

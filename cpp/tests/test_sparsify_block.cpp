@@ -11,21 +11,13 @@
 namespace {
 
 using fastsoft::View;
+using fastsoft::tests::centred_numbers;
 using fastsoft::tests::Guarded;
 using fastsoft::tests::Order;
 namespace detail = fastsoft::detail;
 using detail::ProductKind;
 
 constexpr Order kOrders[] = {Order::forward, Order::backward};
-
-template <class T>
-std::vector<T> centred(std::ptrdiff_t size, std::uint64_t seed) {
-    auto values = fastsoft::tests::random_numbers<T>(size, seed);
-    for (T& value : values) {
-        value -= T(0.5);
-    }
-    return values;
-}
 
 // Vectors, coefficients and what else segments are made from. The first pixels and the last ones are not wanted.
 template <class T>
@@ -46,8 +38,8 @@ struct Problem {
           count(count_),
           k(k_),
           n_segments(n_segments_),
-          vectors(centred<T>(n * k, 1)),
-          coefficients(centred<T>(n_segments * k, 2)),
+          vectors(centred_numbers<T>(n * k, 1)),
+          coefficients(centred_numbers<T>(n_segments * k, 2)),
           offsets(fastsoft::tests::random_numbers<T>(n_segments, 3)),
           weights(fastsoft::tests::random_numbers<T>(n, 4)) {
         for (T& value : coefficients) {
@@ -221,7 +213,7 @@ template <class T>
 void terms_all() {
     for (const auto& size : kSegmentSizes) {
         const Problem<T> problem(size[0], size[1], size[2], size[3]);
-        auto start = centred<T>(problem.n * problem.n_segments, 6);
+        auto start = centred_numbers<T>(problem.n * problem.n_segments, 6);
         for (T& value : start) {
             value = T(3) * value + T(0.5);
         }
@@ -252,9 +244,9 @@ void products(std::ptrdiff_t first, std::ptrdiff_t count, std::ptrdiff_t k, std:
               std::ptrdiff_t n_sides, bool with_amounts) {
     const std::ptrdiff_t n = first + count + 2;
     const std::ptrdiff_t pitch = count + 3;
-    const auto vectors = centred<T>(n * k, 1);
-    const auto sides = centred<T>(n_sides * pitch, 2);
-    auto amounts = centred<T>(n_products * pitch, 3);
+    const auto vectors = centred_numbers<T>(n * k, 1);
+    const auto sides = centred_numbers<T>(n_sides * pitch, 2);
+    auto amounts = centred_numbers<T>(n_products * pitch, 3);
     for (T& amount : amounts) {
         amount = std::max(T(0), amount);  // half of the pixels are skipped
     }
@@ -325,7 +317,7 @@ TEST(products_blocks_sum_outer_products) {
 }
 
 TEST(products_without_pixels_that_count_are_zero) {
-    const auto vectors = centred<float>(12 * 800, 1);
+    const auto vectors = centred_numbers<float>(12 * 800, 1);
     const std::vector<float> amounts(800, 0.0F);
     const detail::ProductInput<float> in{800, 0, 800, 12, vectors.data(), 1, 800, amounts.data(), nullptr, 0};
     using Products = detail::ProductsBlock<ProductKind::triangles, float>;

@@ -17,22 +17,13 @@
 // of chunks (2048); numbers of rows those of every tile.
 namespace {
 
+using fastsoft::tests::centred_numbers;
 using fastsoft::tests::emulate;
 using fastsoft::tests::Guarded;
 using fastsoft::tests::Order;
 namespace detail = fastsoft::detail;
 
 constexpr std::ptrdiff_t kLengths[] = {1, 33, 2048, 4500};
-
-// Between -1/2 and 1/2.
-template <class T>
-std::vector<T> numbers(std::ptrdiff_t size, std::uint64_t seed) {
-    auto values = fastsoft::tests::random_numbers<T>(size, seed);
-    for (T& value : values) {
-        value -= T(0.5);
-    }
-    return values;
-}
 
 template <class T>
 Guarded<T> guarded(const std::vector<T>& values) {
@@ -75,8 +66,8 @@ void test_project() {
     for (const std::ptrdiff_t n : kLengths) {
         for (const std::ptrdiff_t m : {1, 8, 19, 37}) {
             for (const std::ptrdiff_t b : {1, 7, 16, 19}) {
-                const auto v = numbers<T>(m * n, 1);
-                const auto w = numbers<T>(b * n, 2);
+                const auto v = centred_numbers<T>(m * n, 1);
+                const auto w = centred_numbers<T>(b * n, 2);
                 const auto c = project<T, Sum>(v, m, w, b, n, Order::forward);
                 double largest = 0.0;
                 for (std::ptrdiff_t i = 0; i < m; ++i) {
@@ -102,9 +93,9 @@ void test_project_out() {
     for (const std::ptrdiff_t n : kLengths) {
         for (const std::ptrdiff_t m : {1, 127, 130}) {
             for (const std::ptrdiff_t b : {1, 16, 18}) {
-                const auto v = numbers<T>(m * n, 3);
-                const auto w = numbers<T>(b * n, 4);
-                const auto c = numbers<double>(m * b, 5);
+                const auto v = centred_numbers<T>(m * n, 3);
+                const auto w = centred_numbers<T>(b * n, 4);
+                const auto c = centred_numbers<double>(m * b, 5);
                 const auto run = [&](Order order) {
                     auto out = guarded(w);
                     emulate<detail::ProjectOutBlock<T>>({v.data(), m, out.data(), b, n, c.data()}, order);
@@ -138,8 +129,8 @@ template <class T>
 void test_transform() {
     for (const std::ptrdiff_t n : kLengths) {
         for (const std::ptrdiff_t b : {1, 5, 16}) {
-            const auto w = numbers<T>(b * n, 6);
-            const auto a = numbers<double>(b * b, 7);
+            const auto w = centred_numbers<T>(b * n, 6);
+            const auto a = centred_numbers<double>(b * b, 7);
             for (const Order order : {Order::forward, Order::backward}) {
                 auto out = guarded(w);
                 emulate<detail::TransformBlock<T>>({out.data(), b, n, a.data()}, order);
@@ -170,8 +161,8 @@ void test_rotate() {
     for (const std::ptrdiff_t n : {1, 33, 700}) {
         for (const std::ptrdiff_t m : {1, 15, 70}) {
             for (const std::ptrdiff_t k : {std::ptrdiff_t{1}, m}) {
-                const auto v = numbers<T>(m * n, 8);
-                const auto q = numbers<double>(m * k, 9);
+                const auto v = centred_numbers<T>(m * n, 8);
+                const auto q = centred_numbers<double>(m * k, 9);
                 for (const Order order : {Order::forward, Order::backward}) {
                     auto out = guarded(v);
                     // In portions, as it is used where V is large.
@@ -222,9 +213,9 @@ template <class T>
 void test_row_sums() {
     for (const std::ptrdiff_t n : kLengths) {
         const std::ptrdiff_t b = 5;
-        const auto w = numbers<T>(b * n, 10);
-        const auto v = numbers<T>(b * n, 11);
-        const auto factor = numbers<double>(b, 12);
+        const auto w = centred_numbers<T>(b * n, 10);
+        const auto v = centred_numbers<T>(b * n, 11);
+        const auto factor = centred_numbers<double>(b, 12);
         const auto sums = [&](const auto& term, Order order) {
             using Block = detail::TallRowSumsBlock<std::remove_cvref_t<decltype(term)>>;
             const std::ptrdiff_t n_chunks = Block::n_chunks(n);
@@ -262,7 +253,7 @@ TEST(tall_blocks_sums_of_rows) {
 
 TEST(tall_blocks_signs) {
     for (const std::ptrdiff_t n : {1, 300, 5000}) {
-        auto v = numbers<float>(4 * n, 16);
+        auto v = centred_numbers<float>(4 * n, 16);
         // The same magnitude twice, far apart and in one thread's columns: the first one counts.
         v[static_cast<std::size_t>(n / 3)] = -2.0f;
         v[static_cast<std::size_t>(n - 1)] = n > 1 ? 2.0f : -2.0f;

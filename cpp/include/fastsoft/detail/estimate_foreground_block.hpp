@@ -49,8 +49,8 @@ FASTSOFT_HD void merge_into(ForegroundSums& to, const ForegroundSums& from) {
 
 // Pieces of a fixed number of pixels of each layer: the sums of each go to partial (layers, pieces).
 template <class T>
-struct ForegroundSumsBlock {
-    static constexpr int kThreads = 256;
+struct ForegroundSumsStep {
+    using Item = ForegroundSums;
     static constexpr int kPerThread = 16;
 
     struct Arguments {
@@ -60,41 +60,28 @@ struct ForegroundSumsBlock {
         ForegroundFaults* faults;
     };
 
-    struct Shared {
-        ForegroundSums sums[kThreads];
-    };
-
-    using Registers = Nothing;
-
     FASTSOFT_HD static std::ptrdiff_t n_pieces(std::ptrdiff_t n_pixels) {
-        return divide_up(n_pixels, kThreads * kPerThread);
+        return divide_up(n_pixels, kTreeThreads * kPerThread);
     }
     FASTSOFT_HD static std::ptrdiff_t n_blocks(const Arguments& a) {
         return a.alphas.extent(2) * n_pieces(a.alphas.extent(0) * a.alphas.extent(1));
     }
-    FASTSOFT_HD static int n_phases(const Arguments&) { return 2 + n_tree_phases<kThreads>(); }
 
-    FASTSOFT_HD static void phase(int phase, const Arguments& a, Shared& shared, Registers&, std::ptrdiff_t block,
-                                  int thread) {
-        if (phase == 0) {
-            const std::ptrdiff_t n_pixels = a.alphas.extent(0) * a.alphas.extent(1);
-            const std::ptrdiff_t pieces = n_pieces(n_pixels);
-            const std::ptrdiff_t layer = block / pieces;
-            const std::ptrdiff_t first = block % pieces * kPerThread * kThreads + thread;
-            ForegroundSums sums{};
-            for (int j = 0; j < kPerThread; ++j) {
-                const std::ptrdiff_t i = first + static_cast<std::ptrdiff_t>(j) * kThreads;
-                if (i < n_pixels) {
-                    add_pixel(a, i / a.alphas.extent(1), i % a.alphas.extent(1), layer, sums);
-                }
+    FASTSOFT_HD static Item gather(const Arguments& a, std::ptrdiff_t block, int thread) {
+        const std::ptrdiff_t n_pixels = a.alphas.extent(0) * a.alphas.extent(1);
+        const std::ptrdiff_t pieces = n_pieces(n_pixels);
+        const std::ptrdiff_t layer = block / pieces;
+        const std::ptrdiff_t first = block % pieces * kPerThread * kTreeThreads + thread;
+        Item sums{};
+        for (int j = 0; j < kPerThread; ++j) {
+            const std::ptrdiff_t i = first + static_cast<std::ptrdiff_t>(j) * kTreeThreads;
+            if (i < n_pixels) {
+                add_pixel(a, i / a.alphas.extent(1), i % a.alphas.extent(1), layer, sums);
             }
-            shared.sums[thread] = sums;
-        } else if (phase <= n_tree_phases<kThreads>()) {
-            tree_phase(phase - 1, shared.sums, thread);
-        } else if (thread == 0) {
-            a.partial[block] = shared.sums[0];
         }
+        return sums;
     }
+    FASTSOFT_HD static void put(const Arguments& a, std::ptrdiff_t block, const Item& item) { a.partial[block] = item; }
 
 private:
     FASTSOFT_HD static void add_pixel(const Arguments& a, std::ptrdiff_t row, std::ptrdiff_t col, std::ptrdiff_t layer,
@@ -120,10 +107,13 @@ private:
     }
 };
 
+template <class T>
+using ForegroundSumsBlock = TreeBlock<ForegroundSumsStep<T>>;
+
 // A block per layer: mean colours (layers, 6) from the sums of its pieces.
 template <class T>
-struct ForegroundMeansBlock {
-    static constexpr int kThreads = 256;
+struct ForegroundMeansStep {
+    using Item = ForegroundSums;
 
     struct Arguments {
         const ForegroundSums* partial;
@@ -132,32 +122,22 @@ struct ForegroundMeansBlock {
         T* means;
     };
 
-    struct Shared {
-        ForegroundSums sums[kThreads];
-    };
-
-    using Registers = Nothing;
-
     FASTSOFT_HD static std::ptrdiff_t n_blocks(const Arguments& a) { return a.n_layers; }
-    FASTSOFT_HD static int n_phases(const Arguments&) { return 2 + n_tree_phases<kThreads>(); }
 
-    FASTSOFT_HD static void phase(int phase, const Arguments& a, Shared& shared, Registers&, std::ptrdiff_t block,
-                                  int thread) {
-        if (phase == 0) {
-            ForegroundSums sums{};
-            for (std::ptrdiff_t i = thread; i < a.n_pieces; i += kThreads) {
-                merge_into(sums, a.partial[block * a.n_pieces + i]);
-            }
-            shared.sums[thread] = sums;
-        } else if (phase <= n_tree_phases<kThreads>()) {
-            tree_phase(phase - 1, shared.sums, thread);
-        } else if (thread < 6) {
-            const ForegroundSums& sums = shared.sums[0];
-            const double count = thread < 3 ? sums.n_foreground : sums.n_background;
-            a.means[block * 6 + thread] = static_cast<T>(first_color(sums.sum[thread], count));
+    FASTSOFT_HD static Item gather(const Arguments& a, std::ptrdiff_t block, int thread) {
+        return merged_items(a.partial + block * a.n_pieces, a.n_pieces, thread);
+    }
+    FASTSOFT_HD static void put(const Arguments& a, std::ptrdiff_t block, const Item& sums) {
+        FASTSOFT_UNROLL(6)
+        for (int i = 0; i < 6; ++i) {
+            const double count = i < 3 ? sums.n_foreground : sums.n_background;
+            a.means[block * 6 + i] = static_cast<T>(first_color(sums.sum[i], count));
         }
     }
 };
+
+template <class T>
+using ForegroundMeansBlock = TreeBlock<ForegroundMeansStep<T>>;
 
 // Iterations of a level in tiles. Colours of alpha and of neighbours are in shared memory, those of the photograph,
 // which only their own pixel needs, in registers.

@@ -160,8 +160,8 @@ private:
 };
 
 // Sum of all errors, by one block.
-struct KmeansErrorBlock {
-    static constexpr int kThreads = 256;
+struct KmeansErrorStep {
+    using Item = KmeansError;
 
     struct Arguments {
         const KmeansError* errors;
@@ -169,31 +169,18 @@ struct KmeansErrorBlock {
         double* out;  // inertia, changed labels
     };
 
-    struct Shared {
-        KmeansError errors[kThreads];
-    };
-
-    using Registers = Nothing;
-
     FASTSOFT_HD static std::ptrdiff_t n_blocks(const Arguments&) { return 1; }
-    FASTSOFT_HD static int n_phases(const Arguments&) { return 2 + n_tree_phases<kThreads>(); }
 
-    FASTSOFT_HD static void phase(int phase, const Arguments& a, Shared& shared, Registers&, std::ptrdiff_t,
-                                  int thread) {
-        if (phase == 0) {
-            KmeansError error{0.0, 0};
-            for (std::ptrdiff_t i = thread; i < a.count; i += kThreads) {
-                error += a.errors[i];
-            }
-            shared.errors[thread] = error;
-        } else if (phase <= n_tree_phases<kThreads>()) {
-            tree_phase(phase - 1, shared.errors, thread);
-        } else if (thread == 0) {
-            a.out[0] = shared.errors[0].inertia;
-            a.out[1] = static_cast<double>(shared.errors[0].changed);
-        }
+    FASTSOFT_HD static Item gather(const Arguments& a, std::ptrdiff_t, int thread) {
+        return merged_items(a.errors, a.count, thread);
+    }
+    FASTSOFT_HD static void put(const Arguments& a, std::ptrdiff_t, const Item& item) {
+        a.out[0] = item.inertia;
+        a.out[1] = static_cast<double>(item.changed);
     }
 };
+
+using KmeansErrorBlock = TreeBlock<KmeansErrorStep>;
 
 // Sums per cluster of a chunk of points: weight, number, weighted coordinates, each of which is a slot. A thread goes
 // through the labels of the chunk, which are read into shared memory kLabels at a time, and adds the points that are
@@ -322,8 +309,8 @@ struct NeutralItem<KmeansFarthest> {
 
 // The point farthest from its centre in each stretch of kThreads * kPerThread points.
 template <class T>
-struct KmeansFarthestBlock {
-    static constexpr int kThreads = 256;
+struct KmeansFarthestStep {
+    using Item = KmeansFarthest;
     static constexpr int kPerThread = 4;
 
     struct Arguments {
@@ -335,34 +322,21 @@ struct KmeansFarthestBlock {
         KmeansFarthest* partial;
     };
 
-    struct Shared {
-        KmeansFarthest farthest[kThreads];
-    };
-
-    using Registers = Nothing;
-
     FASTSOFT_HD static std::ptrdiff_t n_blocks(const Arguments& a) {
-        return divide_up(a.data.n, kThreads * kPerThread);
+        return divide_up(a.data.n, kTreeThreads * kPerThread);
     }
-    FASTSOFT_HD static int n_phases(const Arguments&) { return 2 + n_tree_phases<kThreads>(); }
 
-    FASTSOFT_HD static void phase(int phase, const Arguments& a, Shared& shared, Registers&, std::ptrdiff_t block,
-                                  int thread) {
-        if (phase == 0) {
-            KmeansFarthest farthest{0.0, -1};
-            for (int j = 0; j < kPerThread; ++j) {
-                const std::ptrdiff_t i = (block * kPerThread + j) * kThreads + thread;
-                if (i < a.data.n) {
-                    look(a, i, farthest);
-                }
+    FASTSOFT_HD static Item gather(const Arguments& a, std::ptrdiff_t block, int thread) {
+        Item farthest = NeutralItem<Item>::make();
+        for (int j = 0; j < kPerThread; ++j) {
+            const std::ptrdiff_t i = (block * kPerThread + j) * kTreeThreads + thread;
+            if (i < a.data.n) {
+                look(a, i, farthest);
             }
-            shared.farthest[thread] = farthest;
-        } else if (phase <= n_tree_phases<kThreads>()) {
-            tree_phase(phase - 1, shared.farthest, thread);
-        } else if (thread == 0) {
-            a.partial[block] = shared.farthest[0];
         }
+        return farthest;
     }
+    FASTSOFT_HD static void put(const Arguments& a, std::ptrdiff_t block, const Item& item) { a.partial[block] = item; }
 
 private:
     FASTSOFT_HD static void look(const Arguments& a, std::ptrdiff_t i, KmeansFarthest& farthest) {
@@ -382,6 +356,9 @@ private:
         }
     }
 };
+
+template <class T>
+using KmeansFarthestBlock = TreeBlock<KmeansFarthestStep<T>>;
 
 using KmeansFarthestTotalBlock = TreeTotalBlock<KmeansFarthest>;
 

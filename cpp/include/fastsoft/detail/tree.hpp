@@ -41,10 +41,48 @@ FASTSOFT_HD void tree_phase(int phase, Item (&items)[Threads], int thread) {
     }
 }
 
-// One block: all items merged, those of a thread first.
+constexpr int kTreeThreads = 256;
+
+// A reduction per block. A Step has Item, Arguments, n_blocks(a), gather(a, block, thread), what a thread begins with,
+// and put(a, block, item), called by one thread.
+template <class Step>
+struct TreeBlock : Step {
+    static constexpr int kThreads = kTreeThreads;
+    using Arguments = typename Step::Arguments;
+    using Registers = Nothing;
+
+    struct Shared {
+        typename Step::Item items[kThreads];
+    };
+
+    FASTSOFT_HD static int n_phases(const Arguments&) { return 2 + n_tree_phases<kThreads>(); }
+
+    FASTSOFT_HD static void phase(int phase, const Arguments& a, Shared& shared, Registers&, std::ptrdiff_t block,
+                                  int thread) {
+        if (phase == 0) {
+            shared.items[thread] = Step::gather(a, block, thread);
+        } else if (phase <= n_tree_phases<kThreads>()) {
+            tree_phase(phase - 1, shared.items, thread);
+        } else if (thread == 0) {
+            Step::put(a, block, shared.items[0]);
+        }
+    }
+};
+
+// The items of a thread of one block that goes over all of them.
 template <class Item>
-struct TreeTotalBlock {
-    static constexpr int kThreads = 256;
+FASTSOFT_HD Item merged_items(const Item* items, std::ptrdiff_t count, int thread) {
+    Item item = NeutralItem<Item>::make();
+    for (std::ptrdiff_t i = thread; i < count; i += kTreeThreads) {
+        merge_into(item, items[i]);
+    }
+    return item;
+}
+
+// One block: all items merged, those of a thread first.
+template <class T>
+struct TreeTotalStep {
+    using Item = T;
 
     struct Arguments {
         const Item* items;
@@ -52,29 +90,15 @@ struct TreeTotalBlock {
         Item* total;
     };
 
-    struct Shared {
-        Item items[kThreads];
-    };
-
-    using Registers = Nothing;
-
     FASTSOFT_HD static std::ptrdiff_t n_blocks(const Arguments&) { return 1; }
-    FASTSOFT_HD static int n_phases(const Arguments&) { return 2 + n_tree_phases<kThreads>(); }
 
-    FASTSOFT_HD static void phase(int phase, const Arguments& a, Shared& shared, Registers&, std::ptrdiff_t,
-                                  int thread) {
-        if (phase == 0) {
-            Item item = NeutralItem<Item>::make();
-            for (std::ptrdiff_t i = thread; i < a.count; i += kThreads) {
-                merge_into(item, a.items[i]);
-            }
-            shared.items[thread] = item;
-        } else if (phase <= n_tree_phases<kThreads>()) {
-            tree_phase(phase - 1, shared.items, thread);
-        } else if (thread == 0) {
-            *a.total = shared.items[0];
-        }
+    FASTSOFT_HD static Item gather(const Arguments& a, std::ptrdiff_t, int thread) {
+        return merged_items(a.items, a.count, thread);
     }
+    FASTSOFT_HD static void put(const Arguments& a, std::ptrdiff_t, const Item& item) { *a.total = item; }
 };
+
+template <class Item>
+using TreeTotalBlock = TreeBlock<TreeTotalStep<Item>>;
 
 }  // namespace fastsoft::detail

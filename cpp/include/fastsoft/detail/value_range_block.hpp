@@ -43,8 +43,8 @@ struct NeutralItem<ValueRange> {
 
 // Pieces of a fixed size: the range of each goes to partial[block].
 template <class T>
-struct ValueRangeBlock {
-    static constexpr int kThreads = 256;
+struct ValueRangeStep {
+    using Item = ValueRange;
     static constexpr int kPerThread = 16;
 
     struct Arguments {
@@ -52,36 +52,23 @@ struct ValueRangeBlock {
         ValueRange* partial;
     };
 
-    struct Shared {
-        ValueRange range[kThreads];
-    };
-
-    using Registers = Nothing;
-
     FASTSOFT_HD static std::ptrdiff_t n_blocks(const Arguments& a) {
-        return divide_up(a.values.size(), kThreads * kPerThread);
+        return divide_up(a.values.size(), kTreeThreads * kPerThread);
     }
-    FASTSOFT_HD static int n_phases(const Arguments&) { return 2 + n_tree_phases<kThreads>(); }
 
-    FASTSOFT_HD static void phase(int phase, const Arguments& a, Shared& shared, Registers&, std::ptrdiff_t block,
-                                  int thread) {
-        if (phase == 0) {
-            ValueRange range = empty_range();
-            const bool contiguous = a.values.is_contiguous();
-            const std::ptrdiff_t size = a.values.size();
-            for (int j = 0; j < kPerThread; ++j) {
-                const std::ptrdiff_t i = (block * kPerThread + j) * kThreads + thread;
-                if (i < size) {
-                    add(range, static_cast<double>(contiguous ? a.values.data()[i] : at(a.values, i)));
-                }
+    FASTSOFT_HD static Item gather(const Arguments& a, std::ptrdiff_t block, int thread) {
+        Item range = empty_range();
+        const bool contiguous = a.values.is_contiguous();
+        const std::ptrdiff_t size = a.values.size();
+        for (int j = 0; j < kPerThread; ++j) {
+            const std::ptrdiff_t i = (block * kPerThread + j) * kTreeThreads + thread;
+            if (i < size) {
+                add(range, static_cast<double>(contiguous ? a.values.data()[i] : at(a.values, i)));
             }
-            shared.range[thread] = range;
-        } else if (phase <= n_tree_phases<kThreads>()) {
-            tree_phase(phase - 1, shared.range, thread);
-        } else if (thread == 0) {
-            a.partial[block] = shared.range[0];
         }
+        return range;
     }
+    FASTSOFT_HD static void put(const Arguments& a, std::ptrdiff_t block, const Item& item) { a.partial[block] = item; }
 
 private:
     FASTSOFT_HD static T at(const View<const T, 3>& values, std::ptrdiff_t i) {
@@ -93,6 +80,9 @@ private:
         range = merge(range, is_finite_number(value) ? ValueRange{value, value, 0} : ValueRange{1.0, 0.0, 1});
     }
 };
+
+template <class T>
+using ValueRangeBlock = TreeBlock<ValueRangeStep<T>>;
 
 // One block: the range of all pieces.
 using ValueRangeTotalBlock = TreeTotalBlock<ValueRange>;
